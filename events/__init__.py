@@ -1,0 +1,1 @@
+"""What happened. Pure data: msgspec and the standard library, nothing else."""

@@ -1,0 +1,32 @@
+"""The SQL database: how to open it, and the tables that a rebuild never touches.
+
+One rule: whatever only SQLite knows stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, create_engine, event, make_url
+
+kept = MetaData()
+"""Tables that are not folds of the log: tokens, the vault. Their modules add them here."""
+
+
+def connect(url: str) -> Engine:
+    """An engine for the URL; SQLite gets its folder, WAL and an fsync a commit. Makes the kept tables."""
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite" and target.database:
+        Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(target)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_pragmas)
+    kept.create_all(engine)
+    return engine
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    """Readers beside one writer (WAL); a committed row survives a power cut (FULL); wait for a lock, 10 s."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")

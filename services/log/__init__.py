@@ -1,0 +1,1 @@
+"""The event store: the protocol, JetStream, and memory (for tests and simulation)."""

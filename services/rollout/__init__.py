@@ -1,0 +1,1 @@
+"""The rollout, PURE: no I/O, no clock, no randomness. Imports events only."""
