@@ -1,0 +1,63 @@
+# Everything runs from .venv, which is made from the lock files; nothing else on the machine is touched.
+#   make demo [ARGS=--breach]   a whole rollout, from adoption to closed, on this machine
+#   make test                   what CI runs
+#   make test-long              the same with far more of it: sequences, kills, records
+#   make bench                  measures the log; ARGS=--save keeps the table in docs/reference/benchmarks.md
+#   make docs                   writes the generated parts of the README and docs/reference again
+#   make lock                   resolves pyproject.toml anew into the lock files
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq --no-input
+UV_VERSION := 0.13.9
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock"
+WORKERS ?= 2
+
+.PHONY: install demo test test-long lint types bench docs lock clean
+.DELETE_ON_ERROR:
+
+install: .venv/.dev
+
+.venv/.runtime: requirements.lock pyproject.toml
+	@echo "Installing into .venv ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.lock
+	@echo "Installing what the tests need into .venv ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/.runtime
+	@$(BIN)/cutover demo $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+# By scope, not by test: a module's connected fixtures start one server, and a group stays in one worker.
+test: lint types
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
+
+test-long: install
+	CUTOVER_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --timeout 3600 $(ARGS)
+
+bench: install
+	$(BIN)/python -m benchmarks.log $(ARGS)
+
+docs: install
+	$(BIN)/python -m docs.generate
+
+lock:
+	test -x .venv-lock/bin/uv || ($(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==$(UV_VERSION))
+	.venv-lock/bin/uv pip compile pyproject.toml --group build $(LOCK) -o requirements.lock
+	.venv-lock/bin/uv pip compile pyproject.toml --group build --group dev $(LOCK) -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,19 @@
+"""How hard hypothesis tries: 200 examples a property, 10,000 in the long run (`make test-long`).
+
+One rule: tests set no `max_examples` of their own, so that one variable makes all of them long. In CI the examples are
+the same every time: a landing is not held up by luck, and new finds come from the runs that people start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+settings.register_profile(
+    "default", max_examples=200, deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=SLOW
+)
+settings.register_profile("long", max_examples=10_000, deadline=None, print_blob=True, suppress_health_check=SLOW)
+settings.load_profile("long" if os.environ.get("CUTOVER_LONG") else "default")
