@@ -5,10 +5,12 @@ One rule: whatever only SQLite knows stands here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 
 kept = MetaData()
 """Tables that are not folds of the log: tokens, the vault. Their modules add them here."""
@@ -30,3 +32,20 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     """Readers beside one writer (WAL); a committed row survives a power cut (FULL); wait for a lock, 10 s."""
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def erasing(engine: Engine) -> Iterator[Connection]:
+    """A transaction whose deleted rows leave no bytes behind.
+
+    SQLite only unlinks what is deleted: have it zeroed, and the write-ahead log, which still holds it, cut off.
+    """
+    sqlite = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        if sqlite:
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        yield connection
+        connection.commit()
+        if sqlite:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.commit()
