@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 Reader = Literal["ofrep", "va.gov", "flipper", "in-process"]
 ActorKind = Literal["account", "email", "cookie"]
-QuestionKind = Literal["text", "yes/no", "number"]
+QuestionKind = Literal["text", "yes/no", "number", "found/fixed"]  # "found/fixed": two counts, "3/2"
 Then = Literal["", "halt", "roll back"]
 
 Seconds = Annotated[
@@ -166,6 +166,7 @@ class Testing(_Part, frozen=True):
     access: Literal["sessions", "whole phase"] = "sessions"
     sessions: Sessions = Sessions()
     testers: int = 0  # how many different testers, at least
+    users: str = ""  # roughly how many; never gates
     workflows: tuple[str, ...] = ()
     each_workflow: int = 1  # how often each workflow must have been done
     length: Length = Length()
@@ -202,6 +203,8 @@ class Stage(_Part, frozen=True):
     results: tuple[Question, ...] = ()
     automatic: bool = False
     reminders: tuple[str, ...] = ()
+    how_limited: str = ""
+    monitored_by: tuple[str, ...] = ()
 
 
 class RolloutPlan(_Part, frozen=True):
@@ -223,6 +226,7 @@ class RolloutPlan(_Part, frozen=True):
 class After(_Part, frozen=True):
     """One set of results: `text` as written ("1 week"), `seconds` after the first 100%."""
 
+    SHORTHAND: ClassVar[str] = "text"
     text: str
     seconds: Seconds
 
@@ -249,6 +253,8 @@ class GoLive(_Part, frozen=True):
     criteria: tuple[str, ...] = ()
     experiment: Experiment | None = None
     reminders: tuple[str, ...] = ()
+    dashboards: dict[str, str] = {}
+    monitored_by: tuple[str, ...] = ()
 
 
 class GoNoGo(_Part, frozen=True):
