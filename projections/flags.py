@@ -1,0 +1,227 @@
+"""Who has the toggle group on: the snapshot of one rollout, and the answer for one user.
+
+One rule: there is one answer for the whole group. Nothing here knows a toggle's key beyond listing it, so no user
+can ever have a part of the group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from events.facts import (
+    NOBODY,
+    Audience,
+    Exposure,
+    ExposureSet,
+    Fact,
+    Halted,
+    Phase,
+    PhaseEntered,
+    PlanAdopted,
+    PlanRevised,
+    Record,
+    Resumed,
+    SessionCancelled,
+    SessionMoved,
+    SessionScheduled,
+    ToggleRetired,
+    UtcTime,
+    WindowClosed,
+    WindowOpened,
+)
+from events.plan.schema import Plan
+
+VERSION = 1
+BUCKETS = 100_000
+
+Reason = Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED"]
+
+
+class Window(Struct, frozen=True, omit_defaults=True):
+    """When a tester has the group on: [opens, closes). `opened`: a halt after it opened leaves it open."""
+
+    session: str
+    tester: str
+    opens: UtcTime
+    closes: UtcTime | None  # None: until testing ends
+    opened: bool = False
+
+
+class FlagSnapshot(Struct, frozen=True, omit_defaults=True):
+    """All that is needed to answer for the group. It is stored in the bucket: fields are only ever added.
+
+    `testers` maps the references in `windows` to the HMACs of the testers' ids; the fold leaves it empty, it is
+    filled in from the vault when the snapshot is written for readers.
+    """
+
+    v: int
+    rollout: str
+    revision: int
+    when: UtcTime
+    phase: Phase
+    toggles: tuple[str, ...]
+    exposure: Exposure = NOBODY
+    halted: bool = False
+    windows: tuple[Window, ...] = ()
+    testers: dict[str, str] = {}
+    retired: tuple[str, ...] = ()
+
+
+class Answer(Struct, frozen=True):
+    """Whether the group is on, why (OpenFeature's word), and the variant `on` or `off`."""
+
+    value: bool
+    reason: Reason
+
+    @property
+    def variant(self) -> str:
+        return "on" if self.value else "off"
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(FlagSnapshot)
+
+
+def encode(snapshot: FlagSnapshot) -> bytes:
+    """The snapshot as it is stored in the bucket: JSON, defaults left out."""
+    return _encoder.encode(snapshot)
+
+
+def decode(data: bytes) -> FlagSnapshot:
+    """A snapshot from the bucket's bytes; raises msgspec.DecodeError where they are none."""
+    return _decoder.decode(data)
+
+
+# -- the fold
+
+
+def fold(snapshot: FlagSnapshot | None, record: Record, revision: int) -> FlagSnapshot:
+    """The snapshot after one more record of its rollout; None stands before the first."""
+    if snapshot is None:
+        snapshot = FlagSnapshot(VERSION, record.rollout, 0, record.when, "planned", ())
+    for fact in record.facts:
+        snapshot = _evolve(snapshot, fact, record.when)
+    return replace(snapshot, revision=revision, when=record.when)
+
+
+def _evolve(snapshot: FlagSnapshot, fact: Fact, when: datetime) -> FlagSnapshot:
+    """Facts that say nothing about who has the group on leave it as it is."""
+    match fact:
+        case PlanAdopted(plan=plan) | PlanRevised(plan=plan):
+            return replace(snapshot, toggles=_keys(plan, snapshot.retired))
+        case PhaseEntered(phase="cancelled"):  # the keys are free for another rollout
+            return replace(snapshot, phase="cancelled", toggles=(), exposure=NOBODY, windows=())
+        case PhaseEntered(phase=phase):
+            return replace(snapshot, phase=phase)
+        case ExposureSet(exposure=exposure):
+            return replace(snapshot, exposure=exposure)
+        case Halted():
+            return replace(snapshot, halted=True, windows=_opened_by(snapshot.windows, when))
+        case Resumed():
+            return replace(snapshot, halted=False)
+        case ToggleRetired(toggle=toggle):
+            left = tuple(key for key in snapshot.toggles if key != toggle)
+            return replace(snapshot, toggles=left, retired=(*snapshot.retired, toggle))
+        case SessionScheduled(session=session, tester=tester, opens=opens, closes=closes):
+            others = _without(snapshot.windows, session)
+            return replace(snapshot, windows=(*others, Window(session, tester, opens, closes)))
+        case SessionMoved(session=session, opens=opens, closes=closes):
+            moved = (_moved(w, opens, closes, when) if w.session == session else w for w in snapshot.windows)
+            return replace(snapshot, windows=tuple(moved))
+        case WindowOpened(session=session):
+            opened = (replace(w, opened=True) if w.session == session else w for w in snapshot.windows)
+            return replace(snapshot, windows=tuple(opened))
+        case SessionCancelled(session=session) | WindowClosed(session=session):
+            return replace(snapshot, windows=_without(snapshot.windows, session))
+    return snapshot
+
+
+def _keys(plan: Plan, retired: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(toggle.key for toggle in plan.toggles if toggle.key not in retired)
+
+
+def _without(windows: tuple[Window, ...], session: str) -> tuple[Window, ...]:
+    return tuple(window for window in windows if window.session != session)
+
+
+def _holds(window: Window, now: datetime) -> bool:
+    return window.opens <= now and (window.closes is None or now < window.closes)
+
+
+def _opened_by(windows: tuple[Window, ...], when: datetime) -> tuple[Window, ...]:
+    """A window opens by the time alone; its record follows. A halt in between must not shut it again."""
+    return tuple(replace(w, opened=True) if _holds(w, when) else w for w in windows)
+
+
+def _moved(window: Window, opens: datetime, closes: datetime | None, when: datetime) -> Window:
+    """A window moved into the future has not opened yet, whatever it had before."""
+    return replace(window, opens=opens, closes=closes, opened=window.opened and opens <= when)
+
+
+# -- the answer
+
+
+def bucket(rollout: str, user: str) -> int:
+    """Where a user stands among 100,000 in this rollout: the first 8 bytes, big-endian, of
+    SHA-256(rollout + ":" + user) in UTF-8, modulo 100,000.
+
+    Published, with vectors: clients compute it themselves. It never changes; nor does it know a toggle's key, so
+    that all toggles of the group agree.
+    """
+    digest = hashlib.sha256(f"{rollout}:{user}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % BUCKETS
+
+
+def answers(snapshot: FlagSnapshot) -> bool:
+    """Whether reads of its keys are answered from this rollout: not once it was cancelled."""
+    return snapshot.phase != "cancelled"
+
+
+def evaluate(
+    snapshot: FlagSnapshot,
+    user: str | None,
+    now: datetime,
+    hmac: Callable[[str], str],
+    attributes: Mapping[str, str] = {},
+) -> Answer:
+    """Whether this user has the whole group on at `now`. Without a user: only when everyone has.
+
+    `now` is the reader's time, which never goes back; `hmac` gives the vault's HMAC of a user's id and is asked only
+    while some tester's window holds.
+    """
+    exposure = snapshot.exposure
+    if exposure.to == "nobody" or snapshot.phase in ("planned", "rolled_back", "cancelled"):
+        return Answer(False, "DISABLED")
+    if exposure.to == "everyone":
+        return Answer(True, "STATIC")
+    if user is not None:
+        if _in_window(snapshot, user, now, hmac):
+            return Answer(True, "TARGETING_MATCH")
+        for audience in exposure.audiences:
+            if _holds_user(audience, snapshot.rollout, user, attributes):
+                return Answer(True, "TARGETING_MATCH" if audience.percentage >= 100 else "SPLIT")
+    return Answer(False, "SPLIT" if exposure.to == "percentage" else "TARGETING_MATCH")
+
+
+def _in_window(snapshot: FlagSnapshot, user: str, now: datetime, hmac: Callable[[str], str]) -> bool:
+    held = [w.tester for w in snapshot.windows if _holds(w, now) and (w.opened or not snapshot.halted)]
+    if not held:
+        return False
+    mine = hmac(user)
+    return any(snapshot.testers.get(tester) == mine for tester in held)
+
+
+def _holds_user(audience: Audience, rollout: str, user: str, attributes: Mapping[str, str]) -> bool:
+    """In the group (by attribute, or by id; neither: every user), and below the percentage of it."""
+    if audience.attribute or audience.users or audience.group:
+        named = user in audience.users
+        if not named and not (audience.attribute and attributes.get(audience.attribute) in audience.any_of):
+            return False
+    return audience.percentage >= 100 or bucket(rollout, user) < round(audience.percentage * 1000)
