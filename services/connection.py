@@ -1,0 +1,129 @@
+"""A connection to NATS that never gives up and notices a frozen server.
+
+One rule: every role connects through here, so that all have the same options. nats-py's defaults stop reconnecting
+after 60 tries and notice a frozen server only after minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client
+from nats.js.client import JetStreamContext
+
+logger = logging.getLogger("cutover.nats")
+
+PING_EVERY = 1  # seconds; a frozen server is given up after three of them
+RECONNECT_WAIT = 0.1  # seconds between tries at one server
+CONNECT_LIMIT = 10.0  # seconds for the first connection
+
+Listener = Callable[[], Awaitable[None]]
+
+
+class CannotConnect(ConnectionError):
+    """No server answered, or it refused us, within the limit. The text names the address and the last error."""
+
+
+class Connection(Client):
+    """nats-py's client, with any number of listeners told of each reconnection (in the order they came)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listeners: list[Listener] = []
+
+    def on_reconnect(self, listener: Listener) -> Callable[[], None]:
+        """Have `listener` awaited after each reconnection; call the result to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def _tell_listeners(self) -> None:
+        logger.info("connected to NATS again")
+        for listener in tuple(self._listeners):
+            try:
+                await listener()
+            except Exception:  # one listener's fault must not keep the others from hearing of it
+                logger.exception("a listener to NATS reconnections failed")
+
+
+async def connect_nats(
+    url: str,
+    *,
+    name: str,
+    on_reconnect: Listener | None = None,
+    limit: float = CONNECT_LIMIT,
+    **options: Any,
+) -> Connection:
+    """Connect to `url` (`nats://user:password@host:port`, several separated by commas) within `limit` seconds.
+
+    From then on the connection comes back by itself for ever. `options` go to nats-py and win over ours.
+    Raises CannotConnect.
+    """
+    connection = Connection()
+    if on_reconnect is not None:
+        connection.on_reconnect(on_reconnect)
+    errors = _Errors()
+    try:
+        async with asyncio.timeout(limit):
+            await connection.connect(**_options(url, name, connection, errors), **options)
+    except TimeoutError:
+        await connection.close()
+        raise CannotConnect(f"no NATS server at {without_password(url)} within {limit:g} s: {errors.last}") from None
+    except Exception as error:
+        await connection.close()
+        raise CannotConnect(f"cannot connect to NATS at {without_password(url)}: {error}") from error
+    errors.connected = True
+    return connection
+
+
+def jetstream(connection: Client) -> JetStreamContext:
+    """JetStream's API over this connection."""
+    return connection.jetstream()
+
+
+def without_password(url: str) -> str:
+    """The same URL (or several, separated by commas) fit for a log: user and password left out."""
+    return ",".join(_address(part) for part in url.split(","))
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url.strip() if "://" in url else f"nats://{url.strip()}")
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}:{parts.port}" if parts.port else f"{parts.scheme}://{host}"
+
+
+class _Errors:
+    """Keeps the last error; says it once a kind while disconnected, as nats-py repeats it at every try."""
+
+    def __init__(self) -> None:
+        self.last = "it did not answer"
+        self.connected = False
+
+    async def __call__(self, error: Exception) -> None:
+        words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if self.connected and words != self.last:
+            logger.warning("NATS: %s", words)
+        self.last = words
+
+
+def _options(url: str, name: str, connection: Connection, errors: _Errors) -> dict[str, Any]:
+    async def on_error(error: Exception) -> None:  # nats-py insists on real coroutine functions
+        await errors(error)
+
+    async def on_reconnected() -> None:
+        await connection._tell_listeners()
+
+    return {
+        "servers": [part.strip() for part in url.split(",")],
+        "name": f"cutover-{name}",
+        "error_cb": on_error,
+        "reconnected_cb": on_reconnected,
+        "connect_timeout": 2,
+        "reconnect_time_wait": RECONNECT_WAIT,
+        "max_reconnect_attempts": -1,
+        "ping_interval": PING_EVERY,
+        "max_outstanding_pings": 2,
+    }
