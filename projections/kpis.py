@@ -1,0 +1,119 @@
+"""What was measured and recorded, beside its target.
+
+One rule: a value that comes after the snapshot of its step was taken is marked late; what the snapshot froze stays
+beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from events.facts import (
+    Fact,
+    PlanAdopted,
+    PlanRevised,
+    Record,
+    ResultRecorded,
+    SnapshotTaken,
+    Verdict,
+    VerdictRecorded,
+)
+from events.plan.schema import Criterion, Plan
+from projections.sentences import quantity
+
+
+class KpiRow(Struct, frozen=True, omit_defaults=True):
+    """One item of one step ("stage-1", "1 week", ..): its latest value, and the one its snapshot froze.
+
+    `value` "": not known. `frozen` None: no snapshot yet. `revision`: of the record that gave the value.
+    """
+
+    rollout: str
+    of: str
+    item: str
+    value: str = ""
+    target: str = ""
+    verdict: Verdict | None = None
+    revision: int = 0
+    late: bool = False
+    frozen: str | None = None
+
+
+class Kpis(Struct, frozen=True, omit_defaults=True):
+    """All rows of a rollout, the targets its plan names, and the steps whose snapshot is taken."""
+
+    targets: dict[str, str] = {}
+    taken: tuple[str, ...] = ()
+    rows: dict[str, KpiRow] = {}  # by of + newline + item
+
+    def row(self, rollout: str, of: str, item: str) -> KpiRow:
+        """What is known of an item so far."""
+        return self.rows.get(f"{of}\n{item}") or KpiRow(rollout, of, item, target=self.targets.get(item, ""))
+
+
+def fold(kpis: Kpis, record: Record, revision: int) -> Kpis:
+    """What is known after one more record; the same object where the record adds nothing."""
+    for fact in record.facts:
+        kpis = _evolve(kpis, fact, record.rollout, revision)
+    return kpis
+
+
+def _evolve(kpis: Kpis, fact: Fact, rollout: str, revision: int) -> Kpis:
+    match fact:
+        case PlanAdopted(plan=plan) | PlanRevised(plan=plan):
+            return replace(kpis, targets=dict(_targets(plan)))
+        case ResultRecorded(step=step, item=item, value=value, verdict=verdict):
+            return _recorded(kpis, kpis.row(rollout, step, item), value, verdict, revision)
+        case VerdictRecorded(criterion=criterion, step=step, verdict=verdict, value=value):
+            said = quantity(value) if value else ""
+            return _recorded(kpis, kpis.row(rollout, step, criterion), said, verdict, revision)
+        case SnapshotTaken():
+            return _frozen(kpis, fact, rollout, revision)
+    return kpis
+
+
+def _recorded(kpis: Kpis, row: KpiRow, value: str, verdict: Verdict | None, revision: int) -> Kpis:
+    late = row.of in kpis.taken
+    return _with(kpis, replace(row, value=value, verdict=verdict, revision=revision, late=late))
+
+
+def _frozen(kpis: Kpis, fact: SnapshotTaken, rollout: str, revision: int) -> Kpis:
+    for entry in fact.entries:
+        row = kpis.row(rollout, fact.of, entry.item)
+        known = entry.revision or revision if entry.value else 0
+        kept = replace(row, value=entry.value, verdict=entry.verdict, revision=known, frozen=entry.value)
+        kpis = _with(kpis, replace(kept, target=entry.target or row.target))
+    taken = kpis.taken if fact.of in kpis.taken else (*kpis.taken, fact.of)
+    return replace(kpis, taken=taken)
+
+
+def _with(kpis: Kpis, row: KpiRow) -> Kpis:
+    return replace(kpis, rows={**kpis.rows, f"{row.of}\n{row.item}": row})
+
+
+def _targets(plan: Plan) -> Iterator[tuple[str, str]]:
+    for name, criterion in plan.criteria.items():
+        yield name, target(criterion)
+    for kpi in plan.go_live.kpis:
+        yield kpi.name or kpi.text, target(kpi)
+
+
+def target(criterion: Criterion) -> str:
+    """The limit a value must keep, in words: "below 10 per any 10 minutes"."""
+    limits = (
+        ("below", criterion.below),
+        ("above", criterion.above),
+        ("at most", criterion.at_most),
+        ("at least", criterion.at_least),
+    )
+    said = [f"{word} {quantity(limit)}" for word, limit in limits if limit]
+    if criterion.between:
+        said.append(f"between {quantity(criterion.between[0])} and {quantity(criterion.between[1])}")
+    if criterion.trend:
+        than = f" than {quantity(criterion.than)}" if criterion.than else ""
+        said.append(f"{criterion.trend}{than}")
+    words = " and ".join(said) or criterion.expect or criterion.text
+    return f"{words} per {criterion.per}" if criterion.per and words else words

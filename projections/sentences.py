@@ -1,0 +1,197 @@
+"""One sentence a fact, as an auditor reads it.
+
+One rule: a sentence says what the fact says and nothing more; who, when and why stand beside it in the trail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import assert_never
+
+from events.facts import (
+    AttestationWithdrawn,
+    Attested,
+    Audience,
+    Decided,
+    DeployReported,
+    Exposure,
+    ExposureSet,
+    Fact,
+    Halted,
+    Noted,
+    PhaseEntered,
+    PlanAdopted,
+    PlanRevised,
+    QuestionAnswered,
+    Reminded,
+    ResultRecorded,
+    Resumed,
+    SessionCancelled,
+    SessionMoved,
+    SessionRecorded,
+    SessionScheduled,
+    SnapshotTaken,
+    StageEntered,
+    ToggleRetired,
+    VerdictRecorded,
+    WatchStarted,
+    WindowClosed,
+    WindowOpened,
+)
+from events.plan.schema import GoLive, Item, Plan, Quantity, Question, RolloutPlan, Stage, Testing
+
+PHASES = {
+    "planned": "planned",
+    "code_deploy": "code deploy",
+    "veteran_testing": "testing in production",
+    "cutover": "cutover",
+    "go_live": "go-live",
+    "closed": "closed",
+    "rolled_back": "rolled back",
+    "cancelled": "cancelled",
+}
+DECISIONS = {"go": "Go", "no_go": "No-go", "pause": "Pause", "pivot": "Pivot"}
+
+
+def texts(plan: Plan) -> dict[str, str]:
+    """What the plan's items and questions say, by their ids."""
+    return {part.id: part.text for part in _parts(plan) if part.id}
+
+
+def _parts(plan: Plan) -> Iterator[Item | Question]:
+    yield from plan.prerequisites
+    yield from plan.before_release_again
+    yield from plan.post_launch_questions
+    yield from plan.go_no_go.questions
+    yield from plan.deploy.before
+    for watch in plan.deploy.watch:
+        yield from watch.results
+    steps: tuple[Testing | RolloutPlan | GoLive | Stage, ...] = (plan.testing, plan.rollout, plan.go_live)
+    for step in (*steps, *plan.rollout.stages):
+        yield from step.before
+        yield from step.results
+
+
+def sentence(fact: Fact, names: Mapping[str, str]) -> str:
+    """What happened, in one sentence. `names` gives the text of an item or question by its id (see `texts`)."""
+    match fact:
+        case PlanAdopted(plan=plan):
+            return f"The plan '{plan.title}' is adopted, with {_count(len(plan.toggles), 'toggle')}"
+        case PlanRevised(changed=changed):
+            return f"The plan is revised: {', '.join(changed) or 'nothing that is named'}"
+        case PhaseEntered(phase=phase):
+            return f"Phase entered: {PHASES[phase]}"
+        case StageEntered(stage=stage, title=title):
+            return f"Stage {stage} entered{_of(title)}"
+        case ExposureSet(exposure=exposure):
+            return _exposed(exposure)
+        case Halted(because=because):
+            return f"Halted: no promotion and no new window{_because(because)}"
+        case Resumed():
+            return "Resumed"
+        case DeployReported(service=service, environment=environment, version=version):
+            return f"{service} {version} is deployed in {environment}"
+        case WatchStarted():
+            return "Everything is deployed; the watch begins"
+        case Attested(item=item, title=title):
+            return f"Attested{_as(title)}: {names.get(item, item)}"
+        case AttestationWithdrawn(item=item):
+            return f"Attestation withdrawn: {names.get(item, item)}"
+        case Decided(decision=decision, step=step, title=title, delegate=delegate):
+            return f"{DECISIONS[decision]} for {step}{_as(title)}{', by a delegate' if delegate else ''}"
+        case QuestionAnswered(question=question, answer=answer):
+            return f"{names.get(question, question)} Answer: {answer}"
+        case ResultRecorded(step=step, item=item, value=value, verdict=verdict):
+            return f"Result of {step}: {names.get(item, item)} = {value}{_judged(verdict)}"
+        case VerdictRecorded(criterion=criterion, step=step, verdict=verdict, value=value, why=why):
+            found = f" at {quantity(value)}" if value else ""
+            return f"{criterion} for {step}: {verdict}{found}{_because(why)}"
+        case Noted(text=text):
+            return f"Note: {text}"
+        case SnapshotTaken(of=of, entries=entries):
+            return f"Snapshot of {of} with {_count(len(entries), 'value')}"
+        case Reminded(text=text):
+            return f"Due: {text}"
+        case ToggleRetired(toggle=toggle):
+            return f"Toggle {toggle} is retired: its code is gone"
+    return _of_session(fact)
+
+
+def _of_session(
+    fact: SessionScheduled | SessionMoved | SessionCancelled | WindowOpened | WindowClosed | SessionRecorded,
+) -> str:
+    match fact:
+        case SessionScheduled(session=session, tester=tester, opens=opens, closes=closes):
+            return f"Session {session} scheduled with tester {tester}: the group is on {_span(opens, closes)}"
+        case SessionMoved(session=session, opens=opens, closes=closes):
+            return f"Session {session} moved: the group is on for its tester {_span(opens, closes)}"
+        case SessionCancelled(session=session, because=because):
+            return f"Session {session} cancelled{_because(because)}"
+        case WindowOpened(session=session):
+            return f"The window of session {session} is open"
+        case WindowClosed(session=session):
+            return f"The window of session {session} is closed"
+        case SessionRecorded(session=session, held=held, workflows=workflows):
+            if not held:
+                return f"Session {session}: the tester did not come"
+            done = sum(workflow.done for workflow in workflows)
+            return f"Session {session} held: {done} of {_count(len(workflows), 'workflow')} done"
+    assert_never(fact)
+
+
+def exposure_words(exposure: Exposure) -> str:
+    """Who has the group on, in as few words as it can be said: "everyone", "percentage 25", "cohort staff"."""
+    if exposure.to not in ("cohort", "percentage"):
+        return exposure.to
+    return f"{exposure.to} {' and '.join(_audience(a, exposure.to) for a in exposure.audiences)}".rstrip()
+
+
+def _audience(audience: Audience, to: str) -> str:
+    group = audience.group or audience.attribute or ("users by id" if audience.users else "")
+    if audience.percentage >= 100:
+        return group or "everyone"
+    number = f"{audience.percentage:g}" if to == "percentage" and not group else f"{audience.percentage:g}%"
+    return f"{number} of {group}" if group else number
+
+
+def quantity(value: Quantity) -> str:
+    """A number and its unit: "7", "3.2 s", "5%"."""
+    space = "" if value.unit in ("", "%") else " "
+    return f"{value.value:g}{space}{value.unit}"
+
+
+def _exposed(exposure: Exposure) -> str:
+    match exposure.to:
+        case "nobody":
+            return "The whole toggle group is off for everyone"
+        case "everyone":
+            return "The whole toggle group is on for everyone"
+        case "testers":
+            return "The whole toggle group is on for testers, inside their windows"
+    return f"The whole toggle group is on for {exposure_words(exposure)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _of(title: str) -> str:
+    return f": {title}" if title else ""
+
+
+def _as(title: str) -> str:
+    return f" as {title}" if title else ""
+
+
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
+
+
+def _judged(verdict: str | None) -> str:
+    return f" ({verdict})" if verdict else ""
+
+
+def _span(opens: datetime, closes: datetime | None) -> str:
+    end = closes.strftime("%Y-%m-%d %H:%M UTC") if closes else "testing ends"
+    return f"from {opens.strftime('%Y-%m-%d %H:%M')} UTC until {end}"
