@@ -18,9 +18,7 @@ ActorKind = Literal["account", "email", "cookie"]
 QuestionKind = Literal["text", "yes/no", "number", "found/fixed"]  # "found/fixed": two counts, "3/2"
 Then = Literal["", "halt", "roll back"]
 
-Seconds = Annotated[
-    int, Meta(description="A span of time in seconds. Written as '30 minutes', '1 week', ...")
-]
+Seconds = Annotated[int, Meta(description="A span of time in seconds. Written as '30 minutes', '1 week', ...")]
 Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 ToggleKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,250}$")]
 
@@ -234,6 +232,7 @@ class After(_Part, frozen=True):
 class Experiment(_Part, frozen=True):
     """An experiment's end: the clock asks keep / change / remove at that time; it switches nothing."""
 
+    SHORTHAND: ClassVar[str] = "ends_after"
     ends_after: Seconds
     question: str = "Keep, change or remove?"
 

@@ -23,8 +23,12 @@ _UNITS = {
     **dict.fromkeys(("month", "months"), 30 * DAY),
 }
 _COUNTS = {
-    word: n for n, word in enumerate("zero one two three four five six seven eight nine ten".split())
-} | {"a": 1, "an": 1}
+    word: n
+    for n, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
+} | {
+    "a": 1,
+    "an": 1,
+}
 _TERM = re.compile(r"(\d+(?:\.\d+)?|[a-z]+)\s*-?\s*([a-z]+)")
 _RANGE = re.compile(r"^(?:between\s+)?(.+?)\s*(?:-|–|—|\bto\b|\band\b)\s*(.+)$")
 _BARE = re.compile(r"^\d+(?:\.\d+)?$")
@@ -79,7 +83,7 @@ def length(text: str) -> Length:
 
 
 def interval(text: str) -> tuple[int, int]:
-    """Seconds since the deploy from and until which a watch lasts: "24 hours" is (0, 24 h), "4-48 hours" (4 h, 48 h)."""
+    """Seconds since the deploy between which a watch lasts: "24 hours" is (0, 24 h), "4-48 hours" (4 h, 48 h)."""
     plain = text.strip().lower()
     start, until = _ends(plain) or (0, seconds(plain))
     if start >= until:
