@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import get_args
 
 from events.facts import Actor, Role
@@ -41,7 +40,7 @@ def identity(name: str, role: str, titles: Iterable[str]) -> Actor:
         )
     known = next((r for r in ROLES if r == role), None)
     if known is None:
-        raise TokenError(f"there is no role '{role}'{nearest(role, ROLES)}; the roles are {', '.join(ROLES)}")
+        raise TokenError(f"there is no role '{role}'; the roles are {', '.join(ROLES)}")
     return Actor(name, known, tuple(dict.fromkeys(title.strip() for title in titles if title.strip())))
 
 
@@ -52,12 +51,6 @@ def same_person(there: Actor, new: Actor) -> None:
             f"'{new.subject}' already has a token with {_described(there)}; a second one must have the same, not "
             f"{_described(new)}: revoke the first, or use another name for another person"
         )
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """ " (did you mean 'x'?)", or nothing when no known word is near."""
-    found = get_close_matches(word, list(known), n=1)
-    return f" (did you mean '{found[0]}'?)" if found else ""
 
 
 def _described(actor: Actor) -> str:

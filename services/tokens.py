@@ -23,6 +23,7 @@ from sqlalchemy import Column, Connection, Engine, Integer, RowMapping, String, 
 from sqlalchemy.exc import IntegrityError
 
 from events.facts import Actor
+from events.plan.names import nearest
 from services.database import kept
 from services.identity import (
     ROLES,
@@ -30,7 +31,6 @@ from services.identity import (
     TokenError,
     UnknownName,
     identity,
-    nearest,
     same_person,
 )
 from services.secret_file import made_once

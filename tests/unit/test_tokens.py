@@ -72,11 +72,6 @@ def test_an_unknown_role_is_refused_and_the_known_ones_are_named(book: Tokens, r
     assert len(book.list()) == 1
 
 
-def test_a_role_that_is_nearly_right_is_named(book: Tokens) -> None:
-    with pytest.raises(TokenError, match="did you mean 'approver'"):
-        book.add("pat", "approvr", (), "root")
-
-
 @pytest.mark.parametrize("name", ["", "clock", "-pat", "pat doe", "pat/doe", "p" * 101, "pat\n"])
 def test_a_name_that_cannot_be_one_is_refused(book: Tokens, name: str) -> None:
     with pytest.raises(TokenError, match="a name has 1 to 100"):
@@ -131,7 +126,7 @@ def test_what_another_process_revoked_is_nobodys_within_two_seconds(
 
 def test_revoking_nobody_is_an_error_that_names_the_nearest(book: Tokens) -> None:
     book.add("patricia", "reader", (), "root")
-    with pytest.raises(UnknownName, match=r"nobody named 'patrica' .*did you mean 'patricia'"):
+    with pytest.raises(UnknownName, match=r"nobody named 'patrica' .*the nearest is 'patricia'"):
         book.revoke("patrica", "root")
 
 
