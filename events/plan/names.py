@@ -33,10 +33,10 @@ def unique(wanted: str, part: str, taken: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ "; the nearest is 'x'", or the known names when none is near; "" when there are none."""
+    """ "; the nearest is 'x'", or the known names when none is near and they are few."""
     names = [one for one in known if one]
     close = difflib.get_close_matches(name.lower().replace(" ", "_"), names, n=1, cutoff=0.6)
     close = close or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"; the nearest is '{close[0]}'"
-    return f"; there are: {', '.join(names[:40])}" if names else ""
+    return f"; there are: {', '.join(names)}" if 0 < len(names) <= 16 else ""

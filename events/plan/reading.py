@@ -55,6 +55,8 @@ def _finished(plan: Plan, default_id: str, walk: Walk) -> Plan:
 
 def _plan_id(plan: Plan, default_id: str, walk: Walk) -> str:
     wanted = plan.id or default_id or slug(plan.title)
+    if wanted == "item" and not plan.id and not default_id:
+        walk.fail(("id",), "is missing, and the title has no letters to make one of")
     if not IDENTIFIER.fullmatch(wanted):
         walk.fail(
             ("id",),
