@@ -1,0 +1,198 @@
+"""The streams as they must be, made once and checked ever after.
+
+One rule: an existing stream is never changed. `deny_delete` cannot be taken back, but `update_stream(max_msgs=1)`
+trims history and `delete_stream` works: what differs from here is reported, and only NATS permissions can prevent it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, fields
+from enum import Enum
+from typing import Any
+
+from nats import errors
+from nats.js import JetStreamContext, api
+from nats.js.errors import BadRequestError, NotFoundError
+
+from services.log.protocol import Unavailable
+
+ROLLOUTS = "ROLLOUTS"
+ATTEMPTS = "ATTEMPTS"
+FLAGS = "flags"  # the bucket; its stream is KV_flags
+LARGEST = 1024 * 1024  # bytes of one message, headers included
+DUPLICATES = 120.0  # seconds; only a shortcut: the truth is the bytes in the log
+_YEAR = 365 * 24 * 3600.0
+
+
+def wanted(replicas: int = 1) -> tuple[api.StreamConfig, ...]:
+    """The configuration of every stream, the log first."""
+    return (_rollouts(replicas), _attempts(replicas), _flags(replicas))
+
+
+def _rollouts(replicas: int) -> api.StreamConfig:
+    """The log: nothing in it ends, by age or by size, and nothing may be deleted."""
+    return api.StreamConfig(
+        name=ROLLOUTS,
+        subjects=["rollouts.log.>"],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.NEW,
+        deny_delete=True,
+        deny_purge=True,
+        compression=api.StoreCompression.S2,
+        max_msg_size=LARGEST,
+        max_msgs=-1,
+        max_bytes=-1,
+        max_age=0,
+        max_msgs_per_subject=-1,
+        max_consumers=10_000,  # 2.15 would allow 1,000, and every watcher is one
+        num_replicas=replicas,
+        duplicate_window=DUPLICATES,
+        allow_direct=False,  # a direct get may be answered by a replica that lags
+    )
+
+
+def _attempts(replicas: int) -> api.StreamConfig:
+    """Refused commands: a year, bounded, the oldest go first."""
+    return api.StreamConfig(
+        name=ATTEMPTS,
+        subjects=["rollouts.attempts.>"],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.OLD,
+        compression=api.StoreCompression.S2,
+        max_msg_size=LARGEST,
+        max_msgs=-1,
+        max_bytes=256 * 1024 * 1024,
+        max_age=_YEAR,
+        max_msgs_per_subject=-1,
+        max_consumers=1_000,
+        num_replicas=replicas,
+        duplicate_window=DUPLICATES,
+        allow_direct=False,
+    )
+
+
+def _flags(replicas: int) -> api.StreamConfig:
+    """The bucket `flags`, as nats-py would make it with history 1, but for the number of watchers."""
+    return api.StreamConfig(
+        name=f"KV_{FLAGS}",
+        subjects=[f"$KV.{FLAGS}.>"],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.NEW,
+        deny_delete=True,
+        allow_rollup_hdrs=True,
+        max_msg_size=LARGEST,
+        max_msgs=-1,
+        max_bytes=-1,
+        max_age=0,
+        max_msgs_per_subject=1,
+        max_consumers=10_000,
+        num_replicas=replicas,
+        duplicate_window=DUPLICATES,
+        allow_direct=False,
+    )
+
+
+async def create_streams(js: JetStreamContext, replicas: int = 1) -> None:
+    """Make what is missing. What exists stays as it is, differences are `problems`' to tell."""
+    for config in wanted(replicas):
+        try:
+            await js.stream_info(str(config.name))
+        except NotFoundError:
+            await _create(js, config)
+
+
+async def _create(js: JetStreamContext, config: api.StreamConfig) -> None:
+    try:
+        await js.add_stream(config)
+    except BadRequestError as error:
+        if error.err_code != 10058:  # somebody else made it meanwhile, otherwise
+            raise
+
+
+async def wait_for_streams(js: JetStreamContext, limit: float = 30.0) -> None:
+    """Return when all streams exist; Unavailable after `limit` seconds, naming what is missing."""
+    end = asyncio.get_running_loop().time() + limit
+    while missing := await _missing(js):
+        if asyncio.get_running_loop().time() > end:
+            raise Unavailable(f"after {limit:g} s there is no {missing}; `cutover init` or `cutover up` makes it")
+        await asyncio.sleep(0.1)
+
+
+async def _missing(js: JetStreamContext) -> str:
+    for config in wanted():
+        try:
+            await js.stream_info(str(config.name))
+        except NotFoundError:
+            return f"stream {config.name}"
+        except (errors.Error, OSError):
+            return f"answer from JetStream about stream {config.name}"
+    return ""
+
+
+async def problems(js: JetStreamContext, replicas: int | None = None) -> list[str]:
+    """What is wrong: a missing stream, configuration drift, the log's first revision not 1, gaps in it.
+
+    `replicas` None: any number is right. Raises Unavailable when nobody answers.
+    """
+    found: list[str] = []
+    for config in wanted(replicas or 1):
+        try:
+            info = await js.stream_info(str(config.name))
+        except NotFoundError:
+            found.append(f"stream {config.name} is missing")
+            continue
+        except (errors.Error, OSError) as error:
+            raise Unavailable(f"nobody answers for stream {config.name}: {error}") from error
+        found += drift(config, info.config, any_replicas=replicas is None)
+        if config.name == ROLLOUTS:
+            found += _holes(info.state)
+    return found
+
+
+def drift(expected: api.StreamConfig, found: api.StreamConfig, *, any_replicas: bool = True) -> list[str]:
+    """Every field that differs, as `stream ROLLOUTS: max_msgs is 1, expected none`."""
+    ignored = {"name", "description", "metadata", "placement", "template_owner"}
+    if any_replicas:
+        ignored.add("num_replicas")
+    names = [field.name for field in fields(expected) if field.name not in ignored]
+    pairs = [(name, _plain(getattr(expected, name)), _plain(getattr(found, name))) for name in names]
+    return [
+        f"stream {expected.name}: {name} is {_word(is_)}, expected {_word(should)}"
+        for name, should, is_ in pairs
+        if should != is_
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A field's value with all ways to say "none" made one, and enumerations as their text."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, api.Base):  # the server may answer an empty structure for none
+        value = {name: inner for name, inner in asdict(value).items() if _plain(inner) is not None}
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value in (None, "", -1, 0, False, [], {}, "none", "default") else value
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _holes(state: api.StreamState) -> list[str]:
+    first, last, messages = int(state.first_seq or 0), int(state.last_seq or 0), int(state.messages or 0)
+    if last == 0:
+        return []
+    found = []
+    if first != 1:
+        found.append(f"stream {ROLLOUTS}: the first revision is {first}, expected 1: history was cut off")
+    if messages != last - first + 1 or state.num_deleted:
+        missing = max(last - first + 1 - messages, int(state.num_deleted or 0))
+        found.append(
+            f"stream {ROLLOUTS}: {messages} records between revisions {first} and {last}, "
+            f"expected {last - first + 1}: {missing} are missing"
+        )
+    return found
