@@ -14,9 +14,7 @@ from events.facts import Decision, Evidence, Verdict, WorkflowResult
 from events.plan.schema import Plan
 
 
-class _Command(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", forbid_unknown_fields=True
-):
+class _Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", forbid_unknown_fields=True):
     """What every command may carry.
 
     `seen`: the revision the sender looked at; refused if what the command rests on has changed since.
@@ -241,3 +239,8 @@ Command = (
     | AddNote
     | Remind
 )
+
+
+def name_of(command: Command) -> str:
+    """The command's type as it is written: "cut_over"."""
+    return str(command.__struct_config__.tag)
