@@ -49,3 +49,14 @@ def erasing(engine: Engine) -> Iterator[Connection]:
         if sqlite:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.commit()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection whose queries all see the database as it is at the first of them."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":  # its driver begins a transaction only before a write
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection

@@ -1,0 +1,77 @@
+"""All that the projections know of one rollout, folded together from its stored records.
+
+One rule: a record is taken only if it decodes and follows the one before it; else nothing of it is taken.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from events.codec import decode, digest
+from events.facts import PlanAdopted, PlanRevised, Record
+from projections import audit, flags, kpis, rollouts
+from projections.chain import check_chain
+from projections.sentences import texts
+
+
+class Known(Struct, frozen=True):
+    """Where the chain stands, and what each projection knows at `revision`. It is stored, so that a restart goes on."""
+
+    hash: str
+    ordinal: int
+    revision: int
+    snapshot: flags.FlagSnapshot
+    row: rollouts.RolloutRow
+    kpis: kpis.Kpis
+    texts: dict[str, str]  # what the plan's items say, by id
+
+
+class Taken(NamedTuple):
+    """One record taken: what is known now, the record, and its lines in the trail."""
+
+    known: Known
+    record: Record
+    lines: list[audit.Values]
+
+
+def take(known: Known | None, rollout: str, revision: int, data: bytes) -> Taken:
+    """What is known after the record stored as `data`. Raises codec.Unreadable or chain.BrokenChain."""
+    record = decode(data)
+    own = digest(data)
+    if known is None:
+        check_chain("", 0, record, rollout)
+        names = _names({}, record)
+        results = kpis.fold(kpis.Kpis(), record, revision)
+        snapshot, row = flags.fold(None, record, revision), rollouts.fold(None, record, revision)
+    else:
+        check_chain(known.hash, known.ordinal, record, rollout)
+        names = _names(known.texts, record)
+        results = kpis.fold(known.kpis, record, revision)
+        snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
+    lines = audit.rows(revision, own, record, names)
+    return Taken(Known(own, record.ordinal, revision, snapshot, row, results, names), record, lines)
+
+
+def _names(before: dict[str, str], record: Record) -> dict[str, str]:
+    """Texts of items that a revised plan no longer has are kept: old facts name them."""
+    for fact in record.facts:
+        if isinstance(fact, (PlanAdopted, PlanRevised)):
+            before = {**before, **texts(fact.plan)}
+    return before
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Known)
+
+
+def encode(known: Known) -> bytes:
+    """What is known, as it is stored: the same for the same records."""
+    return _encoder.encode(known)
+
+
+def decode_known(data: bytes) -> Known:
+    """What was stored by `encode`."""
+    return _decoder.decode(data)

@@ -1,0 +1,169 @@
+"""A batch of the log's records, folded into rows.
+
+One rule: memory runs ahead of the tables only between `take` and the commit; if the commit fails, throw the Folding
+away and make a new one, which loads from the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, select
+
+from events.codec import Unreadable, digest
+from events.facts import Record
+from projections.audit import Values, instant
+from projections.chain import BrokenChain
+from projections.flags import FlagSnapshot
+from projections.known import Known, decode_known, encode, take
+from projections.kpis import KpiRow
+from projections.rollouts import RolloutRow
+from services.log.protocol import Entry, Gap
+from services.tables import Generation, Position, put, replace_rows
+
+HOT = 10_000
+
+
+class States(NamedTuple):
+    """The machine's own fold: what it is, how a record is added, and its type as stored."""
+
+    apply: Callable[[Any, Record, int], Any]
+    type: Any
+
+
+def machine() -> States:
+    """The state machine of services/rollout."""
+    from services.rollout.state import Rollout, apply
+
+    return States(apply, Rollout)
+
+
+class Hot(NamedTuple):
+    """One rollout in memory: what the projections know, and the machine's state."""
+
+    known: Known
+    state: Any
+
+
+class Changes:
+    """What a batch adds to the tables, and where it ends."""
+
+    def __init__(self, before: Position) -> None:
+        self.before = before
+        self.seq, self.hash = before.seq, before.hash
+        self.audit: list[Values] = []
+        self.rollouts: dict[str, Hot] = {}
+        self.kpis: dict[tuple[str, str, str], KpiRow] = {}
+        self.stopped: dict[str, tuple[int, str]] = {}
+
+    def after(self) -> Position:
+        """The position once these changes are committed."""
+        return self.before._replace(seq=self.seq, hash=self.hash)
+
+    def snapshots(self) -> list[FlagSnapshot]:
+        """The changed rollouts' snapshots, testers not filled in yet."""
+        return [hot.known.snapshot for hot in self.rollouts.values()]
+
+
+class Folding:
+    """The rollouts in memory of one generation. Used by one thread at a time."""
+
+    def __init__(self, tables: Generation, states: States) -> None:
+        self.tables = tables
+        self.stopped: dict[str, str] = {}
+        self._states = states
+        self._decode = msgspec.json.Decoder(states.type).decode
+        self._encode = msgspec.json.Encoder().encode
+        self._hot: dict[str, Hot] = {}
+
+    def load_stopped(self, connection: Connection) -> None:
+        """Remember which rollouts were stopped before."""
+        table = self.tables.stopped
+        self.stopped = {row.rollout: row.why for row in connection.execute(select(table).order_by(table.c.rollout))}
+
+    def take(self, connection: Connection, before: Position, entries: Sequence[Entry]) -> Changes:
+        """Fold entries that follow `before`; raises Gap where a revision is missing."""
+        changes = Changes(before)
+        self._load(connection, {entry.rollout for entry in entries})
+        for entry in entries:
+            if entry.revision != changes.seq + 1:
+                raise Gap(f"revision {changes.seq + 1} expected, found {entry.revision}")
+            self._one(changes, entry)
+            changes.seq = entry.revision
+        changes.hash = digest(entries[-1].data) if entries else before.hash
+        return changes
+
+    def _one(self, changes: Changes, entry: Entry) -> None:
+        """One entry; what is wrong with it stops its rollout and no other."""
+        if entry.rollout in self.stopped:
+            return
+        hot = self._hot.get(entry.rollout)
+        try:
+            known, record, lines = take(hot.known if hot else None, entry.rollout, entry.revision, entry.data)
+            state = self._states.apply(hot.state if hot else None, record, entry.revision)
+        except (Unreadable, BrokenChain) as error:
+            self._stop(changes, entry, str(error))
+        except Exception as error:  # a record this program cannot fold must not take the others' flags down
+            self._stop(changes, entry, f"cannot be folded: {type(error).__name__}: {error}")
+        else:
+            changes.audit += lines
+            self._note_kpis(changes, hot.known if hot else None, known)
+            self._hot[entry.rollout] = changes.rollouts[entry.rollout] = Hot(known, state)
+
+    def _stop(self, changes: Changes, entry: Entry, why: str) -> None:
+        self.stopped[entry.rollout] = why
+        changes.stopped[entry.rollout] = (entry.revision, why)
+
+    def _note_kpis(self, changes: Changes, old: Known | None, new: Known) -> None:
+        if old and old.kpis is new.kpis:
+            return
+        before = old.kpis.rows if old else {}
+        for key, row in new.kpis.rows.items():
+            if before.get(key) is not row:
+                changes.kpis[row.rollout, row.of, row.item] = row
+
+    def _load(self, connection: Connection, rollouts: set[str]) -> None:
+        """Have these rollouts in memory, those that the tables know; the ones unused for longest make room."""
+        missing = sorted(rollouts - self._hot.keys() - self.stopped.keys())
+        table = self.tables.states
+        for start in range(0, len(missing), 500):
+            part = select(table).where(table.c.rollout.in_(missing[start : start + 500]))
+            for row in connection.execute(part):
+                self._hot[row.rollout] = Hot(decode_known(row.known), self._decode(row.state))
+        for rollout in list(self._hot)[: max(0, len(self._hot) - HOT)]:
+            if rollout not in rollouts:
+                del self._hot[rollout]
+
+    def write(self, connection: Connection, changes: Changes) -> None:
+        """The rows of these changes, and the position, in the caller's transaction. Raises tables.Moved."""
+        tables = self.tables
+        tables.move(connection, changes.before, changes.seq, changes.hash)
+        put(connection, tables.audit, changes.audit)
+        names, hot = changes.rollouts.keys(), changes.rollouts.values()
+        replace_rows(connection, tables.rollouts, names, [_line(h.known.row) for h in hot])
+        replace_rows(connection, tables.states, names, [self._stored(name, h) for name, h in changes.rollouts.items()])
+        put(connection, tables.stopped, [(name, *why) for name, why in changes.stopped.items()])
+        if changes.kpis:
+            self._write_kpis(connection, list(changes.kpis.values()))
+
+    def _stored(self, rollout: str, hot: Hot) -> tuple[Any, ...]:
+        return (rollout, hot.known.revision, self._encode(hot.state), encode(hot.known))
+
+    def _write_kpis(self, connection: Connection, rows: list[KpiRow]) -> None:
+        table = self.tables.kpis
+        key = (table.c.rollout == bindparam("r")) & (table.c.step == bindparam("s")) & (table.c.item == bindparam("i"))
+        connection.execute(delete(table).where(key), [{"r": k.rollout, "s": k.of, "i": k.item} for k in rows])
+        put(connection, table, [_kpi(row) for row in rows])
+
+
+def _line(row: RolloutRow) -> tuple[Any, ...]:
+    toggles = msgspec.json.encode(row.toggles).decode()
+    said = (row.id, row.title, row.phase, row.stage, row.exposure, row.halted, row.revision)
+    return (*said, instant(row.entered_at), instant(row.when), toggles)
+
+
+def _kpi(row: KpiRow) -> tuple[Any, ...]:
+    named = (row.rollout, row.of, row.item)
+    return (*named, row.value, row.target, row.verdict, row.revision, row.late, row.frozen)

@@ -1,0 +1,322 @@
+"""The tables of the projections, made once per generation; which generation is live, and how far each has come.
+
+One rule: a generation is a fold of the log from revision 1 to its `seq`, and its `seq` moves in the same transaction
+as its rows. Readers choose the live one inside their transaction, so a rebuild swaps with one UPDATE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DatabaseError
+
+from services.database import reading
+
+Result = TypeVar("Result")
+
+_shared = MetaData()
+generations = Table(
+    "generations",
+    _shared,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("live", Boolean, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # of the last record folded, 0: none
+    Column("hash", String(64), nullable=False),  # of its stored bytes
+    Column("attempts_seq", BigInteger, nullable=False),
+)
+
+
+class Position(NamedTuple):
+    """How far a generation has come."""
+
+    generation: int
+    seq: int
+    hash: str
+    attempts_seq: int
+
+
+class Moved(Exception):
+    """Somebody else moved this generation's position, or swapped it away: load it again."""
+
+
+class Generation:
+    """The tables of one generation, and the statements that write them."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.metadata = MetaData()
+        self.rollouts = self._table(
+            "rollouts",
+            Column("rollout", String(63), primary_key=True),
+            Column("title", Text, nullable=False),
+            Column("phase", String(32), nullable=False),
+            Column("stage", Integer, nullable=False),
+            Column("exposure", Text, nullable=False),
+            Column("halted", Boolean, nullable=False),
+            Column("revision", BigInteger, nullable=False),
+            Column("entered_at", String(27), nullable=False),
+            Column("at", String(27), nullable=False),
+            Column("toggles", Text, nullable=False),
+        )
+        self.states = self._table(
+            "states",
+            Column("rollout", String(63), primary_key=True),
+            Column("revision", BigInteger, nullable=False),
+            Column("state", LargeBinary, nullable=False),  # services.rollout.state.Rollout as JSON
+            Column("known", LargeBinary, nullable=False),  # projections.known.Known as JSON
+        )
+        self.audit = self._table(
+            "audit",
+            Column("revision", BigInteger, primary_key=True, autoincrement=False),
+            Column("n", Integer, primary_key=True, autoincrement=False),
+            Column("rollout", String(63), nullable=False),
+            Column("ordinal", Integer, nullable=False),
+            Column("at", String(27), nullable=False),
+            Column("subject", Text, nullable=False),
+            Column("role", String(32), nullable=False),
+            Column("titles", Text, nullable=False),
+            Column("command", String(64), nullable=False),
+            Column("command_id", Text, nullable=False),
+            Column("fact", String(64), nullable=False),
+            Column("says", Text, nullable=False),
+            Column("data", Text, nullable=False),
+            Column("reason", Text, nullable=False),
+            Column("note", Text, nullable=False),
+            Column("evidence", Text, nullable=False),
+            Column("previous", String(64), nullable=False),
+            Column("hash", String(64), nullable=False),
+        )
+        Index(f"audit_by_rollout_g{number}", self.audit.c.rollout, self.audit.c.revision, self.audit.c.n)
+        self.kpis = self._table(
+            "kpis",
+            Column("rollout", String(63), primary_key=True),
+            Column("step", String(250), primary_key=True),
+            Column("item", String(1000), primary_key=True),
+            Column("value", Text, nullable=False),
+            Column("target", Text, nullable=False),
+            Column("verdict", String(16)),
+            Column("revision", BigInteger, nullable=False),
+            Column("late", Boolean, nullable=False),
+            Column("frozen", Text),
+        )
+        self.attempts = self._table(
+            "attempts",
+            Column("seq", BigInteger, primary_key=True, autoincrement=False),
+            Column("rollout", Text, nullable=False),
+            Column("at", String(27), nullable=False),
+            Column("subject", Text, nullable=False),
+            Column("role", String(32), nullable=False),
+            Column("titles", Text, nullable=False),
+            Column("command", String(64), nullable=False),
+            Column("command_id", Text, nullable=False),
+            Column("code", String(32), nullable=False),
+            Column("reasons", Text, nullable=False),
+            Column("reason", Text, nullable=False),
+        )
+        Index(f"attempts_by_rollout_g{number}", self.attempts.c.rollout, self.attempts.c.seq)
+        self.stopped = self._table(
+            "stopped",
+            Column("rollout", String(63), primary_key=True),
+            Column("revision", BigInteger, nullable=False),
+            Column("why", Text, nullable=False),
+        )
+
+    def _table(self, name: str, *columns: Column[Any]) -> Table:
+        return Table(f"{name}_g{self.number}", self.metadata, *columns)
+
+    def tables(self) -> dict[str, Table]:
+        """Every table by its name without the generation."""
+        suffix = f"_g{self.number}"
+        return {table.name.removesuffix(suffix): table for table in self.metadata.sorted_tables}
+
+    def move(self, connection: Connection, before: Position, seq: int, digest: str) -> None:
+        """The position goes from where it was seen to `seq`, or Moved. First in a transaction: it takes the lock."""
+        self._moved(
+            connection.execute(
+                update(generations)
+                .where(generations.c.generation == self.number, generations.c.seq == before.seq)
+                .values(seq=seq, hash=digest)
+            ).rowcount
+        )
+
+    def move_attempts(self, connection: Connection, before: int, seq: int) -> None:
+        """The same for the refused attempts, which are a stream of their own."""
+        self._moved(
+            connection.execute(
+                update(generations)
+                .where(generations.c.generation == self.number, generations.c.attempts_seq == before)
+                .values(attempts_seq=seq)
+            ).rowcount
+        )
+
+    def _moved(self, rows: int) -> None:
+        if rows != 1:
+            raise Moved(f"the position of generation {self.number} has been moved by somebody else")
+
+
+@lru_cache(maxsize=8)
+def generation(number: int) -> Generation:
+    """The tables of a generation by its number."""
+    return Generation(number)
+
+
+# -- writing
+
+
+def put(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows given as tuples in the order of the table's columns, by the driver's own executemany.
+
+    SQLAlchemy's per-row work would be most of a rebuild's time; its compiler still writes the SQL.
+    """
+    if not rows:
+        return
+    sql, names = _insert_sql(connection, table)
+    connection.exec_driver_sql(sql, list(rows) if names is None else [dict(zip(names, r, strict=True)) for r in rows])
+
+
+def _insert_sql(connection: Connection, table: Table) -> tuple[str, tuple[str, ...] | None]:
+    """The driver's INSERT, and the parameters' names where it does not take them by place."""
+    compiled = insert(table).compile(dialect=connection.dialect)
+    return str(compiled), None if compiled.positional else tuple(c.name for c in table.columns)
+
+
+def replace_rows(connection: Connection, table: Table, keys: Iterable[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """All rows of these rollouts are replaced: delete and insert, which every database knows."""
+    wanted = sorted(set(keys))
+    for start in range(0, len(wanted), 500):
+        connection.execute(delete(table).where(table.c.rollout.in_(wanted[start : start + 500])))
+    put(connection, table, rows)
+
+
+# -- generations
+
+
+def prepare(engine: Engine) -> Position:
+    """Make what is missing, and give the live generation's position. Safe for several processes at once."""
+    with engine.begin() as connection:
+        _shared.create_all(connection)
+    with engine.begin() as connection:
+        if live := live_position(connection):
+            return live
+    try:
+        return _first(engine)
+    except DatabaseError:  # another process was quicker
+        with engine.begin() as connection:
+            if live := live_position(connection):
+                return live
+        raise
+
+
+def _first(engine: Engine) -> Position:
+    with engine.begin() as connection:
+        connection.execute(insert(generations).values(generation=1, live=True, seq=0, hash="", attempts_seq=0))
+        generation(1).metadata.create_all(connection)
+    return Position(1, 0, "", 0)
+
+
+def live_position(connection: Connection) -> Position | None:
+    """Where the live generation stands; None before the first start."""
+    return _position(connection, generations.c.live.is_(True))
+
+
+def position_of(connection: Connection, number: int) -> Position | None:
+    """Where a generation stands; None when it is gone."""
+    return _position(connection, generations.c.generation == number)
+
+
+def _position(connection: Connection, condition: Any) -> Position | None:
+    columns = (generations.c.generation, generations.c.seq, generations.c.hash, generations.c.attempts_seq)
+    row = connection.execute(select(*columns).where(condition)).first()
+    return Position(*row) if row else None
+
+
+def begin_generation(engine: Engine) -> Position:
+    """A new generation, not live, from the beginning; leftovers of rebuilds that were cut off are dropped."""
+    drop_all_but_live(engine)
+    with engine.begin() as connection:
+        number = (connection.execute(select(func.max(generations.c.generation))).scalar() or 0) + 1
+        connection.execute(insert(generations).values(generation=number, live=False, seq=0, hash="", attempts_seq=0))
+        generation(number).metadata.create_all(connection)
+    return Position(number, 0, "", 0)
+
+
+def swap(engine: Engine, number: int) -> bool:
+    """Make this generation live if it is not behind the live one; False: it is, catch up first."""
+    with engine.begin() as connection:
+        connection.execute(update(generations).values(live=generations.c.live))  # locks every position
+        live, new = live_position(connection), position_of(connection, number)
+        if new is None:
+            raise Moved(f"generation {number} is gone: another rebuild has begun")
+        if live and (new.seq < live.seq or new.attempts_seq < live.attempts_seq):
+            return False
+        connection.execute(update(generations).values(live=generations.c.generation == number))
+    return True
+
+
+def drop_all_but_live(engine: Engine) -> None:
+    """Drop the tables and positions of every other generation."""
+    with engine.begin() as connection:
+        others = connection.execute(select(generations.c.generation).where(generations.c.live.is_(False))).scalars()
+        for number in list(others):
+            connection.execute(delete(generations).where(generations.c.generation == number))
+            generation(number).metadata.drop_all(connection)
+
+
+# -- reading
+
+
+def read(engine: Engine, ask: Callable[[Connection, Generation, Position], Result]) -> Result:
+    """`ask` in one read transaction, with the tables that are live in it and their position.
+
+    Where the database lets a swap drop tables under a reader that has not touched them yet, it asks again.
+    """
+    for _ in range(3):
+        with reading(engine) as connection:
+            position = live_position(connection)
+            if position is None:
+                raise LookupError("the tables have not been made yet: the projector has never run")
+            try:
+                return ask(connection, generation(position.generation), position)
+            except DatabaseError:
+                if _live_number(engine) == position.generation:
+                    raise
+    raise LookupError("the tables are swapped again and again: is a rebuild running in a loop?")
+
+
+def _live_number(engine: Engine) -> int:
+    with engine.connect() as connection:
+        position = live_position(connection)
+    return position.generation if position else 0
+
+
+def dump(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the live generation, in the order of their keys: two folds of one log dump the same."""
+
+    def rows(connection: Connection, tables: Generation, _position: Position) -> dict[str, list[tuple[Any, ...]]]:
+        return {
+            name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
+            for name, table in tables.tables().items()
+        }
+
+    return read(engine, rows)
