@@ -6,6 +6,7 @@ A command's id names the record that made it due, so that two clocks, or one tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -35,8 +36,11 @@ def agenda(rollout: Rollout) -> tuple[Due, ...]:
 
 
 def due(rollout: Rollout, now: datetime) -> tuple[Due, ...]:
-    """What is owed at `now`. An automatic promotion is owed only when nothing blocks it."""
+    """What is owed at `now`. An automatic promotion is owed only when nothing blocks it; a window that is over is
+    only closed."""
     owed = [each for each in agenda(rollout) if each.at <= now]
+    over = {each.command.session for each in owed if isinstance(each.command, CloseWindow)}
+    owed = [each for each in owed if not (isinstance(each.command, OpenWindow) and each.command.session in over)]
     if any(isinstance(each.command, Advance) for each in owed) and blockers(rollout, now):
         owed = [each for each in owed if not isinstance(each.command, Advance)]
     return tuple(owed)
@@ -47,25 +51,23 @@ def _windows(rollout: Rollout) -> Iterator[Due]:
         if session.outcome or session.window == "closed":
             continue
         may_open = rollout.exposed and not rollout.halted
-        if session.window == "ahead" and may_open:
+        if session.window == "ahead" and not may_open:
+            yield from _missed(rollout, session)
+            continue
+        if session.window == "ahead":
             key = f"clock:open:{session.id}:{session.ordinal}:{session.opens:%Y%m%dT%H%M%S}"
             yield Due(session.opens, OpenWindow(session.id), key, f"the window of {session.id} opens")
-        if session.closes is not None and (session.window == "open" or may_open):
+        if session.closes is not None:
             key = f"clock:close:{session.id}:{session.ordinal}:{session.closes:%Y%m%dT%H%M%S}"
             yield Due(session.closes, CloseWindow(session.id), key, f"the window of {session.id} closes")
-        elif session.window == "ahead":
-            yield from _missed(rollout, session)
 
 
 def _missed(rollout: Rollout, session: Session) -> Iterator[Due]:
     """A window that cannot open in time is announced."""
     why = "the rollout is halted" if rollout.halted else f"the rollout is in {rollout.phase}"
-    yield from _reminder(
-        rollout,
-        session.opens,
-        f"missed:{session.id}:{session.ordinal}:{session.opens:%Y%m%dT%H%M%S}",
-        f"the window of session {session.id} could not open in time: {why}",
-    )
+    about = f"missed:{session.id}:{session.ordinal}:{session.opens:%Y%m%dT%H%M%S}"
+    text = f"the window of session {session.id} could not open in time: {why}"
+    yield from _reminder(rollout, session.opens, about, text, f"the window of {session.id} should open")
 
 
 def _lengths(rollout: Rollout) -> Iterator[Due]:
@@ -98,7 +100,7 @@ def _results(rollout: Rollout) -> Iterator[Due]:
         return
     for text, seconds in steps.result_sets(rollout.plan).items():
         if rollout.snapshots.get(text, 0) <= rollout.released_ordinal:
-            key = f"clock:snapshot:{text.replace(' ', '-')}:{rollout.released_ordinal}"
+            key = f"clock:snapshot:{_ascii(text)}:{rollout.released_ordinal}"
             at = rollout.released_at + timedelta(seconds=seconds)
             yield Due(at, TakeSnapshot(text), key, f"the {text} results are due")
     experiment = rollout.plan.go_live.experiment
@@ -108,6 +110,11 @@ def _results(rollout: Rollout) -> Iterator[Due]:
         yield from _reminder(rollout, at, f"experiment:{rollout.released_ordinal}", text)
 
 
-def _reminder(rollout: Rollout, at: datetime, about: str, text: str) -> Iterator[Due]:
+def _reminder(rollout: Rollout, at: datetime, about: str, text: str, what: str = "") -> Iterator[Due]:
     if about not in rollout.reminded:
-        yield Due(at, Remind(about, text), f"clock:{about.replace(' ', '-')}", text)
+        yield Due(at, Remind(about, text), f"clock:{_ascii(about)}", what or text)
+
+
+def _ascii(text: str) -> str:
+    """A command id's part: visible ASCII, at most 150 characters."""
+    return re.sub(r"[^!-~]", "-", text)[:150]

@@ -1,0 +1,89 @@
+"""The clock: sends what is due.
+
+One rule: it keeps nothing. What is owed is a pure function of the log, so a clock that was away for a week sends,
+once it is back, just what was owed meanwhile; command ids make every second sending harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from events.facts import Actor
+from services.hot import Hot
+from services.log.protocol import Log, LogError
+from services.messages import Ask, Refusal, Request
+from services.rollout.due import Due, agenda, due
+
+logger = logging.getLogger(__name__)
+
+CLOCK = Actor("clock", "clock")
+TICK = 0.2  # seconds between looks
+PATIENCE = timedelta(seconds=5)  # before something that was refused is sent again
+
+
+class Clock:
+    """Follows the log, and asks for what is due. Any number may run beside each other."""
+
+    def __init__(self, log: Log, ask: Ask, now: Callable[[], datetime], *, tick: float = TICK) -> None:
+        self._log = log
+        self._ask = ask
+        self._now = now
+        self._tick = tick
+        self._held: dict[str, Hot] = {}
+        self._next: dict[str, datetime] = {}  # the earliest thing on each active rollout's agenda
+        self._not_before: dict[str, datetime] = {}  # command ids that were refused
+        self.position = 0
+
+    async def run(self) -> None:
+        """Follow and tick for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._ticking())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async for batch in self._log.follow(self.position):
+                    for entry in batch:
+                        hot = self._held.get(entry.rollout) or self._held.setdefault(entry.rollout, Hot(entry.rollout))
+                        hot.take(entry)
+                        hot.accepted.clear()
+                    for rollout in {entry.rollout for entry in batch}:
+                        self._look_ahead(rollout)
+                    self.position = batch[-1].revision
+            except LogError as error:
+                logger.warning("the clock lost the log at revision %d: %s", self.position, error)
+                await asyncio.sleep(self._tick)
+
+    def _look_ahead(self, rollout: str) -> None:
+        state = self._held[rollout].rollout
+        ahead = agenda(state) if state is not None else ()
+        if ahead:
+            self._next[rollout] = ahead[0].at
+        else:
+            self._next.pop(rollout, None)
+
+    async def _ticking(self) -> None:
+        while True:
+            await self.tick()
+            await asyncio.sleep(self._tick)
+
+    async def tick(self) -> None:
+        """Send everything that is owed now."""
+        now = self._now()
+        for rollout in [r for r, at in self._next.items() if at <= now]:
+            state = self._held[rollout].rollout
+            for each in due(state, now) if state is not None else ():
+                if self._not_before.get(each.command_id, now) <= now:
+                    await self._send(rollout, each, now)
+
+    async def _send(self, rollout: str, each: Due, now: datetime) -> None:
+        reply = await self._ask(Request(rollout, each.command_id, CLOCK, each.command))
+        if isinstance(reply, Refusal):
+            self._not_before[each.command_id] = now + PATIENCE
+            logger.info("%s: not %s: %s", rollout, each.what, "; ".join(reply.reasons))
+        else:
+            self._not_before.pop(each.command_id, None)

@@ -1,0 +1,273 @@
+"""The engine: load, judge, decide, append. The only writer of the log.
+
+One rule: safety is the compare-and-append, not a lock; any number of engines may run. A command is refused only on a
+state that is known to be the latest, and answered only with what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from events.codec import VERSION, decode, digest, encode
+from events.facts import Attempt, Fact, Record
+from services.directory import Directory
+from services.hot import Hot, HotRollouts
+from services.log.protocol import Conflict, Log, LogError, LogFull, Unavailable
+from services.messages import Accepted, Refusal, Reply, Request
+from services.rollout import commands as c
+from services.rollout.asked import ALONE, Surroundings
+from services.rollout.decider import decide
+from services.rollout.effects import effects
+from services.rollout.refusals import Refused
+from services.rollout.state import Rollout, apply
+
+logger = logging.getLogger(__name__)
+
+RECORD_LIMIT = 768 * 1024
+TRIES = 200  # conflicts in a row before we say that others are faster
+_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_COMMAND_ID = re.compile(r"^[\x21-\x7e]{1,200}$")
+_STOPPING = (c.RollBack, c.Halt)
+
+
+class Sealer(Protocol):
+    """The vault, as the engine needs it: a command as the log may hold it."""
+
+    def seal(self, command: c.Command, tester: str = "") -> c.Command: ...
+
+
+class Engine:
+    """Answers requests; `ask` never raises for what a sender or the log can do wrong.
+
+    `now` gives UTC. `problems` are what is wrong with the log as a whole: while there are any, only roll_back and
+    halt are carried out.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        now: Callable[[], datetime],
+        *,
+        sealer: Sealer | None = None,
+        default_approvers: tuple[str, ...] = (),
+        capacity: int = 5_000,
+    ) -> None:
+        self._log = log
+        self._now = now
+        self._sealer = sealer
+        self._hot = HotRollouts(capacity)
+        self._directory = Directory(log, default_approvers)
+        self.problems: tuple[str, ...] = ()
+
+    async def ask(self, request: Request) -> Reply:
+        """Carry out one command, or say everything that is against it."""
+        wrong = _malformed(request)
+        if wrong is not None:
+            return wrong
+        hot = self._hot.get(request.rollout)
+        try:
+            async with hot.lock:
+                return await self._answer(hot, request)
+        except LogFull as error:
+            return Refusal("too-large", (f"the log does not take this record: {error}",))
+        except LogError as error:
+            self._hot.drop(request.rollout)
+            return Refusal("unavailable", (f"the log cannot be reached: {error}; send the same command id again",))
+
+    async def watch(self, every: float = 60.0) -> None:
+        """Check the log itself at once and then every so many seconds, for ever."""
+        while True:
+            try:
+                self.problems = tuple(await self._log.problems())
+            except LogError as error:
+                logger.warning("the log cannot be checked: %s", error)
+            for problem in self.problems:
+                logger.error("commands are stopped: %s", problem)
+            await asyncio.sleep(every)
+
+    # -- inside
+
+    async def _answer(self, hot: Hot, request: Request) -> Reply:
+        fresh = hot.last == 0
+        if fresh:
+            await self._catch_up(hot)
+        for _ in range(TRIES):
+            if (stop := self._stop(hot, request.command)) is not None:
+                return stop
+            if request.command_id in hot.accepted:
+                return await self._stored_answer(hot, request)
+            try:
+                decided = await self._decide(hot, request)
+            except Refused as refusal:
+                if fresh:
+                    return await self._refuse(hot, request, refusal)
+                fresh = await self._refreshed(hot)
+                continue
+            if not decided.facts and not fresh:
+                fresh = await self._refreshed(hot)
+                continue
+            if request.command.dry_run or not decided.facts:
+                return decided.without_record(hot)
+            try:
+                return await self._append(hot, request, decided)
+            except Conflict:
+                fresh = await self._refreshed(hot)
+        return Refusal("unavailable", (f"others changed {request.rollout!r} {TRIES} times meanwhile; try again",))
+
+    async def _refreshed(self, hot: Hot) -> bool:
+        """Read what others have appended; afterwards the state is the latest."""
+        if await self._log.last_revision(hot.id) > hot.last:
+            await self._catch_up(hot)
+        return True
+
+    async def _catch_up(self, hot: Hot) -> None:
+        for entry in await self._log.read(hot.id, hot.last):
+            hot.take(entry)
+
+    def _stop(self, hot: Hot, command: c.Command) -> Refusal | None:
+        if hot.stopped:
+            return Refusal("stopped", (hot.stopped,), revision=hot.last)
+        if self.problems and not isinstance(command, _STOPPING):
+            return Refusal("stopped", self.problems, revision=hot.last)
+        return None
+
+    async def _decide(self, hot: Hot, request: Request) -> Decided:
+        command = await self._sealed(hot, request.command)
+        now = self._now()
+        when = now if hot.rollout is None else max(now, hot.rollout.when)
+        around, head = await self._surroundings(hot, command)
+        facts = decide(command, hot.rollout, request.by, when, around, rollout_id=request.rollout)
+        return Decided(command, when, facts, head, request)
+
+    async def _sealed(self, hot: Hot, command: c.Command) -> c.Command:
+        if self._sealer is None or not isinstance(command, (c.ScheduleSession, c.RecordSession)):
+            return command
+        tester = ""
+        if isinstance(command, c.RecordSession) and hot.rollout is not None:
+            session = hot.rollout.sessions.get(command.session)
+            tester = session.tester if session is not None else ""
+        return await asyncio.to_thread(self._sealer.seal, command, tester)
+
+    async def _surroundings(self, hot: Hot, command: c.Command) -> tuple[Surroundings, int | None]:
+        """Other rollouts, where the command depends on them; and the revision the log must still end at."""
+        if isinstance(command, c.Adopt):
+            return await self._directory.surroundings()
+        if isinstance(command, c.RevisePlan):
+            around, head = await self._directory.surroundings()
+            held = {t.key for t in hot.rollout.plan.toggles} if hot.rollout else set()
+            return around, None if held >= {t.key for t in command.plan.toggles} else head
+        if hot.rollout is not None and hot.rollout.plan.after and isinstance(command, (c.StartTesting, c.CutOver)):
+            return (await self._directory.surroundings())[0], None
+        return ALONE, None
+
+    async def _append(self, hot: Hot, request: Request, decided: Decided) -> Reply:
+        record = decided.record(hot)
+        data = encode(record)
+        if len(data) > RECORD_LIMIT:
+            text = f"the record would be {len(data)} bytes; the log takes {RECORD_LIMIT}"
+            return Refusal("too-large", (text,), hot.rollout.phase if hot.rollout else None, hot.last)
+        revision = await self._log.append(
+            hot.id, data, expected=hot.last, command_id=request.command_id, expected_head=decided.head
+        )
+        after = hot.add(record, revision, data)
+        return Accepted(revision, after.phase, record.when, record.facts)
+
+    async def _stored_answer(self, hot: Hot, request: Request) -> Reply:
+        """The first answer again, from the stored bytes; another body or sender under the same id is refused."""
+        revision, phase = hot.accepted[request.command_id]
+        entry = await self._log.at(revision)
+        if entry is None:
+            raise Unavailable(f"revision {revision} cannot be read")
+        record = decode(entry.data)
+        command = await self._sealed(hot, request.command)
+        if record.who.subject != request.by.subject or record.command_hash != command_hash(command):
+            text = f"command id {request.command_id!r} was used at revision {revision} for another command or sender"
+            return Refusal("command-id-reused", (text,), phase, revision)
+        return Accepted(revision, phase, record.when, record.facts)
+
+    async def _refuse(self, hot: Hot, request: Request, refusal: Refused) -> Refusal:
+        """Answer with every reason; a real attempt is kept beside the log."""
+        state = hot.rollout
+        if not request.command.dry_run:
+            attempt = Attempt(
+                VERSION,
+                request.rollout,
+                self._now(),
+                request.by,
+                c.name_of(request.command),
+                request.command_id,
+                refusal.reasons,
+                refusal.code,
+                request.command.reason,
+            )
+            await self._log.note_attempt(request.rollout, encode(attempt))
+        if state is None:
+            self._hot.drop(request.rollout)
+        return Refusal(refusal.code, refusal.reasons, state.phase if state else None, hot.last)
+
+
+class Decided:
+    """What a command comes to on one state: the facts, when, and what the log must look like still."""
+
+    __slots__ = ("command", "facts", "head", "request", "when")
+
+    def __init__(
+        self, command: c.Command, when: datetime, facts: tuple[Fact, ...], head: int | None, request: Request
+    ) -> None:
+        self.command = command
+        self.when = when
+        self.facts = facts
+        self.head = head
+        self.request = request
+
+    def record(self, hot: Hot) -> Record:
+        """The record that continues the rollout's chain."""
+        command = self.command
+        return Record(
+            VERSION,
+            hot.id,
+            hot.ordinal + 1,
+            hot.hash,
+            self.when,
+            self.request.by,
+            c.name_of(command),
+            self.request.command_id,
+            command_hash(command),
+            self.facts,
+            command.reason,
+            command.note,
+            command.evidence,
+        )
+
+    def without_record(self, hot: Hot) -> Reply:
+        """The answer when nothing is written: it is so already, or it was only asked what would happen."""
+        before: Rollout | None = hot.rollout
+        if not self.facts:
+            assert before is not None
+            return Accepted(before.revision, before.phase, before.when, already=True, dry_run=self.command.dry_run)
+        after = apply(before, self.record(hot), hot.last + 1)
+        return Accepted(hot.last, after.phase, self.when, self.facts, dry_run=True, effects=effects(before, after))
+
+
+def command_hash(command: c.Command) -> str:
+    """SHA-256 (hex) of the command as it was decided: sealed, and without the question of a dry run."""
+    return digest(msgspec.json.encode(replace(command, dry_run=False)))
+
+
+def _malformed(request: Request) -> Refusal | None:
+    if not _ID.match(request.rollout):
+        return Refusal("unknown-rollout", (f"{request.rollout[:80]!r} is no rollout's id: expected {_ID.pattern}",))
+    if not _COMMAND_ID.match(request.command_id):
+        text = f"a command id is 1 to 200 visible ASCII characters, found {request.command_id[:80]!r}"
+        return Refusal("invalid", (text,))
+    if request.command_id.startswith("clock:") != (request.by.role == "clock"):
+        return Refusal("invalid", ("command ids that begin with 'clock:' are the clock's own",))
+    return None
