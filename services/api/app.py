@@ -1,0 +1,57 @@
+"""The HTTP app: the routes, behind one layer that bounds bodies.
+
+One rule: every answer that is a no is a problem (RFC 9457), from whatever depth it comes.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import uvicorn
+from litestar import Litestar
+from litestar.datastructures import State
+
+from services.api import audit, flags, health, rollouts, tokens
+from services.api.access import authenticate
+from services.api.bodies import App, bounded
+from services.api.problems import answered
+from services.api.service import Service
+
+__all__ = ["Service", "make_app", "server"]
+
+
+def make_app(service: Service) -> App:
+    """The ASGI app for this service. It starts and stops nothing: that is the business of whoever made the service."""
+    routes = Litestar(
+        route_handlers=[
+            health.healthz,
+            health.readyz,
+            rollouts.begin,
+            rollouts.command,
+            rollouts.rollouts,
+            rollouts.rollout_status,
+            rollouts.plan,
+            audit.everything,
+            audit.of_rollout,
+            flags.flags,
+            tokens.add,
+            tokens.listed,
+            tokens.changes,
+            tokens.revoke,
+        ],
+        before_request=authenticate,
+        exception_handlers={Exception: answered},
+        state=State({"service": service}),
+        openapi_config=None,
+        logging_config=None,
+    )
+    return bounded(cast(App, routes))
+
+
+def server(app: App, host: str, port: int) -> uvicorn.Server:
+    """uvicorn as Cutover runs it: no access log (query strings may hold a user's id), no word about itself."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, host=host, port=port, access_log=False, server_header=False, log_level="warning", log_config=None
+        )
+    )

@@ -1,0 +1,143 @@
+"""/v1/rollouts: begin one, see where it stands, ask something of it.
+
+One rule: a command is answered with what the log says, and the same Idempotency-Key always with the same answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from uuid import uuid4
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from msgspec import Struct
+
+from events.facts import Fact, Phase
+from events.plan.names import IDENTIFIER
+from services import messages
+from services.api.access import actor_of
+from services.api.answers import answer
+from services.api.freshness import views_caught_up
+from services.api.problems import failed, refused, unknown_rollout
+from services.api.reading import read_command, read_written_plan
+from services.api.service import Request, service_of
+from services.messages import Accepted, Refusal
+from services.rollout.commands import Adopt, Command
+from services.rollout.state import Rollout
+from services.rollout.status import status
+
+CLOCK = "clock:"
+_KEY = re.compile(r"[!-~]{1,200}")
+_YAML = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "text/plain", "")
+
+
+class Begun(Struct, frozen=True):
+    """The answer to an adopted plan."""
+
+    id: str
+    revision: int
+
+
+class Done(Struct, frozen=True):
+    """The answer to a command. `already`: it was so before, and nothing was written."""
+
+    revision: int
+    phase: str
+    facts: tuple[Fact, ...]
+    already: bool
+    dry_run: bool
+    effects: tuple[str, ...]
+
+
+@post("/v1/rollouts")
+async def begin(request: Request) -> Response[bytes]:
+    """Adopt the plan in the body (YAML or JSON); `?id=` names it when it does not name itself."""
+    kind = _content_type(request)
+    if kind not in _YAML and not _is_json(kind):
+        raise failed("unsupported-media-type", f"a plan is application/yaml or application/json; found '{kind[:80]}'")
+    body = await request.body()
+    plan = await asyncio.to_thread(
+        read_written_plan, body, is_json=_is_json(kind), default_id=request.query_params.get("id", "")
+    )
+    done = await _ask(request, plan.id, Adopt(plan=plan))
+    return answer(Begun(plan.id, done.revision), 201, {"Location": f"/v1/rollouts/{plan.id}"})
+
+
+@post("/v1/rollouts/{rollout:str}/commands")
+async def command(request: Request, rollout: FromPath[str]) -> Response[bytes]:
+    """Send one command, `{"type": ..., ...}`."""
+    kind = _content_type(request)
+    if kind and not _is_json(kind):
+        raise failed("unsupported-media-type", f"a command is application/json; found '{kind[:80]}'")
+    if not IDENTIFIER.fullmatch(rollout):
+        raise unknown_rollout(rollout)
+    asked = await asyncio.to_thread(read_command, await request.body(), rollout)
+    done = await _ask(request, rollout, asked)
+    return answer(Done(done.revision, done.phase, done.facts, done.already, done.dry_run, done.effects))
+
+
+@get("/v1/rollouts")
+async def rollouts(request: Request) -> Response[bytes]:
+    """Every rollout, by id."""
+    await views_caught_up(request)
+    return answer({"items": await asyncio.to_thread(service_of(request).views.rollouts)})
+
+
+@get("/v1/rollouts/{rollout:str}")
+async def rollout_status(request: Request, rollout: FromPath[str]) -> Response[bytes]:
+    """Where it stands, and everything that blocks its next move."""
+    await views_caught_up(request)
+    state = await _state(request, rollout)
+    return answer(status(state, service_of(request).now(), await _phases(request, state)))
+
+
+@get("/v1/rollouts/{rollout:str}/plan")
+async def plan(request: Request, rollout: FromPath[str]) -> Response[bytes]:
+    """Its plan in the stored form, as it now stands."""
+    await views_caught_up(request)
+    return answer((await _state(request, rollout)).plan)
+
+
+async def _state(request: Request, rollout: str) -> Rollout:
+    found: Rollout | None = await asyncio.to_thread(service_of(request).views.state, rollout)
+    if found is None:
+        raise unknown_rollout(rollout)
+    return found
+
+
+async def _phases(request: Request, state: Rollout) -> dict[str, Phase]:
+    """How far the rollouts are that this one comes after."""
+    if not state.plan.after:
+        return {}
+    rows = await asyncio.to_thread(service_of(request).views.rollouts)
+    return {row.id: row.phase for row in rows if row.id in state.plan.after}
+
+
+async def _ask(request: Request, rollout: str, asked: Command) -> Accepted:
+    question = messages.Request(rollout=rollout, command_id=_command_id(request), by=actor_of(request), command=asked)
+    reply = await service_of(request).ask(question)
+    if isinstance(reply, Refusal):
+        raise refused(reply, str(asked.__struct_config__.tag))
+    return reply
+
+
+def _command_id(request: Request) -> str:
+    """The Idempotency-Key, as it is or in quotes (the header's draft standard says so); a random one without."""
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return str(uuid4())
+    key = given.strip().removeprefix('"').removesuffix('"')
+    if not _KEY.fullmatch(key):
+        raise failed("malformed", "Idempotency-Key must be 1 to 200 printable ASCII characters without spaces")
+    if key.startswith(CLOCK):
+        raise failed("malformed", f"Idempotency-Key must not begin with '{CLOCK}': so begin those of the clock itself")
+    return key
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_json(kind: str) -> bool:
+    return kind == "application/json" or kind.endswith("+json")

@@ -1,0 +1,61 @@
+"""What the HTTP API stands on.
+
+One rule: handlers reach everything through one `Service`; nothing here is global, so a test makes its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+import litestar
+
+from projections.flags import FlagSnapshot
+from services.messages import Ask
+from services.tokens import Tokens
+from services.vault import Vault
+from services.views import Views
+
+Request: TypeAlias = litestar.Request[Any, Any, Any]
+
+
+class ReadsFlags(Protocol):
+    """The flag bucket as it is held in memory: no question does I/O, but `wait_for` waits."""
+
+    def snapshot(self, rollout: str) -> FlagSnapshot | None: ...
+
+    def all(self) -> Mapping[str, FlagSnapshot]: ...
+
+    def time(self) -> datetime: ...
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def cold(self) -> bool: ...
+
+    @property
+    def stale_since(self) -> datetime | None: ...
+
+    async def wait_for(self, revision: int, patience: float, /) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Service:
+    """`problems` gives the reasons why the service is not ready, in words; none: it is."""
+
+    ask: Ask
+    views: Views
+    flags: ReadsFlags
+    tokens: Tokens
+    vault: Vault
+    now: Callable[[], datetime]
+    problems: Callable[[], tuple[str, ...]]
+
+
+def service_of(request: Request) -> Service:
+    """The service that the app of this request was made for."""
+    found: Service = request.app.state.service
+    return found
