@@ -75,6 +75,9 @@ async def connect_nats(
     except Exception as error:
         await connection.close()
         raise CannotConnect(f"cannot connect to NATS at {without_password(url)}: {error}") from error
+    except BaseException:
+        await connection.close()
+        raise
     errors.connected = True
     return connection
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from services.log.ids import check_id
 from services.log.protocol import Conflict, Entry, Gap, LogFull, Unavailable
 
 LARGEST = 1024 * 1024 - 1024  # bytes of a record
@@ -28,7 +29,7 @@ class MemoryLog:
     async def append(
         self, rollout: str, data: bytes, *, expected: int, command_id: str, expected_head: int | None = None
     ) -> int:
-        self._reach()
+        self._reach(rollout)
         if len(data) > LARGEST:
             raise LogFull(f"a record of {len(data)} bytes for {rollout!r}; the log takes {LARGEST}")
         earlier = self._commands.get((rollout, command_id))
@@ -53,7 +54,9 @@ class MemoryLog:
         self._grown = asyncio.Event()
         return entry.revision
 
-    def _reach(self) -> None:
+    def _reach(self, rollout: str | None = None) -> None:
+        if rollout is not None:
+            check_id(rollout)
         if not self.reachable:
             raise Unavailable("the log in memory is switched off")
 
@@ -65,11 +68,11 @@ class MemoryLog:
         return of[-1].revision if of else 0
 
     async def read(self, rollout: str, after: int = 0) -> list[Entry]:
-        self._reach()
+        self._reach(rollout)
         return self._after(rollout, after)
 
     async def last_revision(self, rollout: str) -> int:
-        self._reach()
+        self._reach(rollout)
         return self._last(rollout)
 
     async def head(self) -> int:

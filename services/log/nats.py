@@ -21,6 +21,7 @@ from nats.aio.client import Client
 from events.codec import ATTEMPT_SUBJECT, log_subject, rollout_of
 from services.log import streams
 from services.log.feed import Feed
+from services.log.ids import check_id, is_id
 from services.log.protocol import Conflict, Entry, Gap, LogFull, Unavailable
 from services.log.requests import Requests, Unknown
 
@@ -33,7 +34,6 @@ _WRONG_SEQUENCE = {10071, 10164}
 _STILL_UNKNOWN = {10158}  # "duplicate in process"
 _PERMANENT = {10077, 10054, 10109, 10023}  # limits (as 503), size, sealed, storage full
 _NO_SUCH_MESSAGE = 10037
-_ROLLOUT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,128}")
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class JetStreamLog:
         raise Gap(f"the log was read up to revision {at}, but its last is {head}: records are lost")
 
     async def note_attempt(self, rollout: str, data: bytes) -> None:
-        token = rollout if _ROLLOUT.fullmatch(rollout) else "_"
+        token = rollout if is_id(rollout) else "_"
         with suppress(Unknown):
             await self._requests.ask(ATTEMPT_SUBJECT + token, data, within=1.0)
 
@@ -293,9 +293,7 @@ def _entry(stored: _Stored) -> Entry:
 
 
 def _subject(rollout: str) -> str:
-    """The rollout's subject; a wildcard or a dot in a rollout's id would reach into others."""
-    if not _ROLLOUT.fullmatch(rollout):
-        raise ValueError(f"{rollout!r} is not a rollout's id: a-z, 0-9 and -, 1 to 63 characters")
+    check_id(rollout)
     return log_subject(rollout)
 
 
