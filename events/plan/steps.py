@@ -39,7 +39,9 @@ def stages(plan: Plan) -> Findings:
             yield Finding("error", path, _MIXED)
         group = plan.groups.get(stage.group)
         if group and group.attribute and "flipper" in plan.readers:
-            yield Finding("error", path, "a group by attribute is not possible with the reader flipper: it knows ids only")
+            yield Finding(
+                "error", path, "a group by attribute is not possible with the reader flipper: it knows ids only"
+            )
     if written and (written[-1].group or share(written[-1]) < 100) and (written[-1].up_to or 0) < 100:
         yield Finding("warning", ("rollout", "stages"), "the last stage is not everyone; go-live sets everyone")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import types
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import FieldInfo, fields
@@ -57,6 +57,13 @@ def is_part(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
+def bare(kind: Any) -> Any:
+    """The type itself, where a field may also be left out (`X | None`)."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    return next(one for one in get_args(kind) if one is not types.NoneType)
+
+
 def found(data: object) -> str:
     """What stands there, in words and short."""
     match data:
@@ -88,8 +95,7 @@ class Walk:
 
     def read(self, kind: Any, data: object, path: Path) -> Any:
         """The value of type `kind` that `data` means, or UNSET."""
-        if isinstance(kind, types.UnionType):
-            kind = next(one for one in get_args(kind) if one is not types.NoneType)
+        kind = bare(kind)
         if data is None:
             return self.fail(path, "nothing is written here; write TBD if it is not known yet, or leave it out")
         if isinstance(data, str) and (blank := placeholder(data)):
