@@ -48,12 +48,13 @@ generations = Table(
 
 
 class Position(NamedTuple):
-    """How far a generation has come."""
+    """How far a generation has come, and whether it was the live one when this was read."""
 
     generation: int
     seq: int
     hash: str
     attempts_seq: int
+    live: bool
 
 
 class Moved(Exception):
@@ -152,27 +153,16 @@ class Generation:
 
     def move(self, connection: Connection, before: Position, seq: int, digest: str) -> None:
         """The position goes from where it was seen to `seq`, or Moved. First in a transaction: it takes the lock."""
-        self._moved(
-            connection.execute(
-                update(generations)
-                .where(generations.c.generation == self.number, generations.c.seq == before.seq)
-                .values(seq=seq, hash=digest)
-            ).rowcount
-        )
+        self._moved(connection, before, generations.c.seq == before.seq, {"seq": seq, "hash": digest})
 
-    def move_attempts(self, connection: Connection, before: int, seq: int) -> None:
+    def move_attempts(self, connection: Connection, before: Position, seq: int) -> None:
         """The same for the refused attempts, which are a stream of their own."""
-        self._moved(
-            connection.execute(
-                update(generations)
-                .where(generations.c.generation == self.number, generations.c.attempts_seq == before)
-                .values(attempts_seq=seq)
-            ).rowcount
-        )
+        self._moved(connection, before, generations.c.attempts_seq == before.attempts_seq, {"attempts_seq": seq})
 
-    def _moved(self, rows: int) -> None:
-        if rows != 1:
-            raise Moved(f"the position of generation {self.number} has been moved by somebody else")
+    def _moved(self, connection: Connection, before: Position, unmoved: Any, to: dict[str, Any]) -> None:
+        same = (generations.c.generation == self.number) & (generations.c.live == before.live)
+        if connection.execute(update(generations).where(same, unmoved).values(to)).rowcount != 1:
+            raise Moved(f"generation {self.number} was moved or swapped by somebody else")
 
 
 @lru_cache(maxsize=8)
@@ -232,7 +222,7 @@ def _first(engine: Engine) -> Position:
     with engine.begin() as connection:
         connection.execute(insert(generations).values(generation=1, live=True, seq=0, hash="", attempts_seq=0))
         generation(1).metadata.create_all(connection)
-    return Position(1, 0, "", 0)
+    return Position(1, 0, "", 0, True)
 
 
 def live_position(connection: Connection) -> Position | None:
@@ -246,9 +236,8 @@ def position_of(connection: Connection, number: int) -> Position | None:
 
 
 def _position(connection: Connection, condition: Any) -> Position | None:
-    columns = (generations.c.generation, generations.c.seq, generations.c.hash, generations.c.attempts_seq)
-    row = connection.execute(select(*columns).where(condition)).first()
-    return Position(*row) if row else None
+    row = connection.execute(select(generations).where(condition)).first()
+    return Position(row.generation, row.seq, row.hash, row.attempts_seq, row.live) if row else None
 
 
 def begin_generation(engine: Engine) -> Position:
@@ -258,7 +247,7 @@ def begin_generation(engine: Engine) -> Position:
         number = (connection.execute(select(func.max(generations.c.generation))).scalar() or 0) + 1
         connection.execute(insert(generations).values(generation=number, live=False, seq=0, hash="", attempts_seq=0))
         generation(number).metadata.create_all(connection)
-    return Position(number, 0, "", 0)
+    return Position(number, 0, "", 0, False)
 
 
 def swap(engine: Engine, number: int) -> bool:

@@ -1,0 +1,53 @@
+"""Refused attempts into their table: a stream of their own, beside the log.
+
+One rule: nothing depends on them but the trail. One that cannot be read is said and left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+
+from events.codec import Unreadable, decode_attempt
+from projections.audit import Values, attempt_values
+from services.log.protocol import Entry, Log
+from services.tables import Moved, Position, generation, live_position, position_of, put
+
+logger = logging.getLogger("cutover.projector")
+
+
+async def take_attempts(log: Log, engine: Engine, number: int | None = None) -> int:
+    """Fold what is new into a generation (None: the live one), and give its place in the attempts. Raises Moved."""
+    position = await asyncio.to_thread(_position, engine, number)
+    entries = await log.attempts(position.attempts_seq)
+    if not entries:
+        return position.attempts_seq
+    await asyncio.to_thread(_commit, engine, position, entries)
+    return entries[-1].revision
+
+
+def _position(engine: Engine, number: int | None) -> Position:
+    with engine.connect() as connection:
+        position = live_position(connection) if number is None else position_of(connection, number)
+    if position is None:
+        raise Moved("there are no tables yet, or not any more")
+    return position
+
+
+def _commit(engine: Engine, position: Position, entries: Sequence[Entry]) -> None:
+    tables = generation(position.generation)
+    rows = [row for entry in entries if (row := _row(entry)) is not None]
+    with engine.begin() as connection:
+        tables.move_attempts(connection, position, entries[-1].revision)
+        put(connection, tables.attempts, rows)
+
+
+def _row(entry: Entry) -> Values | None:
+    try:
+        return attempt_values(entry.revision, decode_attempt(entry.data))
+    except Unreadable as error:
+        logger.error("refused attempt %d is left out of the trail: %s", entry.revision, error)
+        return None

@@ -1,0 +1,127 @@
+"""The bucket `flags` on NATS: one key a rollout, its whole toggle group's snapshot in one value.
+
+One rule: a key only goes up, by the revision in its value, whoever writes and however late. Each write names the
+value that it replaces; if that is not there any more, the one that is there decides who is newer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from nats.js import JetStreamContext
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from projections.flags import FlagSnapshot, decode, encode
+from services.flag_reader import FlagReader
+from services.log.streams import FLAGS
+from services.marks import MARK, Mark, decode_mark, encode_mark
+
+__all__ = ["FlagBucket", "FlagReader"]
+
+IN_FLIGHT = 64
+
+
+class Held(NamedTuple):
+    """What the bucket holds under a key: the bytes, and the bucket's own sequence of them."""
+
+    data: bytes
+    sequence: int
+
+
+class FlagBucket:
+    """The write side. One task at a time."""
+
+    def __init__(self, js: JetStreamContext, name: str = FLAGS) -> None:
+        self._js = js
+        self._name = name
+        self._store: KeyValue | None = None
+        self._written: dict[str, tuple[int, int]] = {}  # by key: the bucket's sequence, the revision in the value
+
+    async def _kv(self) -> KeyValue:
+        if self._store is None:
+            self._store = await self._js.key_value(self._name)
+        return self._store
+
+    async def write(self, snapshots: Iterable[FlagSnapshot], *, repair: bool = False) -> None:
+        """Write those that are newer than what is there; with `repair` also those that differ at the same revision.
+
+        Raises nats.errors.Error when the outcome is unknown; writing them again later is safe.
+        """
+        lanes = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(snapshot: FlagSnapshot) -> None:
+            async with lanes:
+                await self._raise(snapshot.rollout, snapshot.revision, encode(snapshot), repair)
+
+        outcomes = await asyncio.gather(*map(one, snapshots), return_exceptions=True)
+        for outcome in outcomes:  # none is left running behind an error
+            if outcome is not None:
+                raise outcome
+
+    async def repair(self, wanted: Sequence[FlagSnapshot]) -> int:
+        """Write what is missing, older, or different at the same revision; how many that were."""
+        held = await self.all()
+        different = [s for s in wanted if s.rollout not in held or held[s.rollout].data != encode(s)]
+        await self.write(different, repair=True)
+        return len(different)
+
+    async def mark(self, mark: Mark) -> bool:
+        """Say how far the bucket goes; False: somebody else has got further."""
+        return await self._raise(MARK, mark.revision, encode_mark(mark), repair=True)
+
+    async def _raise(self, key: str, revision: int, data: bytes, repair: bool) -> bool:
+        """Put `data` under `key` unless a value of a later revision is there (without `repair`: or of the same)."""
+        kv = await self._kv()
+        sequence, there = self._written.pop(key, (0, 0))  # forgotten until the write's outcome is known
+        while there < revision or (repair and there == revision):
+            try:
+                written = await kv.update(key, data, last=sequence)
+            except KeyWrongLastSequenceError:
+                held = await self.get(key)
+                sequence, there = held.sequence, _revision(key, held.data)
+                if held.data == data:
+                    break
+            else:
+                self._written[key] = written, revision
+                return True
+        self._written[key] = sequence, there
+        return there == revision
+
+    async def get(self, key: str) -> Held:
+        """The value under a key as the bucket's leader has it; no bytes if there is none or it was deleted."""
+        kv = await self._kv()
+        try:
+            entry = await kv.get(key)
+        except KeyNotFoundError as missing:
+            return Held(b"", (missing.entry.revision or 0) if missing.entry else 0)
+        return Held(entry.value or b"", entry.revision or 0)
+
+    async def all(self) -> dict[str, Held]:
+        """Every rollout's value, by id."""
+        kv = await self._kv()
+        found: dict[str, Held] = {}
+        watcher = await kv.watchall()
+        async for entry in watcher:
+            if entry is None:
+                break
+            if entry.key != MARK and entry.operation is None:
+                found[entry.key] = Held(entry.value or b"", entry.revision or 0)
+        await watcher.stop()  # type: ignore[no-untyped-call]
+        return found
+
+    async def remove(self, key: str, held: Held) -> None:
+        """Delete a key that no rollout stands behind, if it is still as it was seen."""
+        kv = await self._kv()
+        await kv.delete(key, last=held.sequence)
+
+
+def _revision(key: str, data: bytes) -> int:
+    """The revision in a value; bytes that are none count as older than everything: they are written over."""
+    try:
+        return decode_mark(data).revision if key == MARK else decode(data).revision
+    except msgspec.DecodeError:
+        return 0
