@@ -68,7 +68,7 @@ async def connect_nats(
     errors = _Errors()
     try:
         async with asyncio.timeout(limit):
-            await connection.connect(**_options(url, name, connection, errors), **options)
+            await connection.connect(**(_options(url, name, connection, errors) | options))
     except TimeoutError:
         await connection.close()
         raise CannotConnect(f"no NATS server at {without_password(url)} within {limit:g} s: {errors.last}") from None

@@ -70,4 +70,5 @@ class RemoteEngine:
             return Refusal("unavailable", ("no engine is running: commands wait, reads go on",))
         except (TimeoutError, NatsError) as error:
             return Refusal("unavailable", (f"the engine gave no answer ({error or 'timeout'}): send it again",))
-        return _replies.decode(answer.data)
+        reply: Reply = _replies.decode(answer.data)
+        return reply

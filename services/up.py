@@ -1,0 +1,247 @@
+"""The service put together: every role in one process, or one role in a process of its own.
+
+One rule: this is the only place that knows all roles. It hands each one what it needs, starts them in order and
+stops them in the opposite one; whatever a role needs it takes as an argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Literal
+
+import uvicorn
+from faststream.nats import NatsBroker
+from sqlalchemy import Engine as Database
+
+from services import rebuild as rebuilding
+from services.api.app import make_app, server
+from services.api.service import Service
+from services.clock import Clock
+from services.connection import Connection, connect_nats
+from services.conversation import RemoteEngine
+from services.conversation import serve as serve_commands
+from services.database import connect
+from services.embedded import EmbeddedServer, running_url
+from services.engine import Engine
+from services.flag_bucket import FlagBucket
+from services.flag_reader import FlagReader
+from services.log.nats import JetStreamLog
+from services.log.streams import create_streams, wait_for_streams
+from services.messages import Ask
+from services.projector import Projector
+from services.settings import Settings
+from services.skew import skew_problem
+from services.tokens import Tokens
+from services.vault import Vault, vault_key
+from services.views import Views
+
+logger = logging.getLogger("cutover")
+
+Role = Literal["engine", "projector", "api", "clock"]
+ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock")
+Now = Callable[[], datetime]
+LOOK = 0.05  # seconds between looks at whether everything is ready
+
+
+def utc_now() -> datetime:
+    """The wall clock: the one place that reads it."""
+    return datetime.now(UTC)
+
+
+class House:
+    """What the roles of one process stand on."""
+
+    def __init__(self, settings: Settings, connection: Connection, database: Database, now: Now) -> None:
+        self.settings = settings
+        self.connection = connection
+        self.database = database
+        self.now = now
+        self.log = JetStreamLog(connection)
+        self.bucket = FlagBucket(connection.jetstream())
+        self.vault = Vault(database, vault_key(settings.data / "vault.key"))
+        self.checks: list[Callable[[], Iterable[str]]] = [self._connected]
+        self.work: list[Awaitable[None]] = []
+
+    def _connected(self) -> Iterable[str]:
+        return () if self.connection.is_connected else ("NATS cannot be reached",)
+
+    def problems(self) -> tuple[str, ...]:
+        """Why this process is not ready, in words; none: it is."""
+        return tuple(dict.fromkeys(problem for check in self.checks for problem in check()))
+
+
+async def serve(
+    settings: Settings,
+    *,
+    now: Now = utc_now,
+    on_ready: Callable[[], None] | None = None,
+    roles: tuple[Role, ...] = ROLES,
+) -> None:
+    """Run these roles until cancelled or told to stop by SIGINT or SIGTERM. `on_ready` is called once, when ready."""
+    async with AsyncExitStack() as stack:
+        url = settings.nats_url or await _embedded(settings, stack)
+        connection = await connect_nats(url, name=f"cutover {' '.join(roles)}")
+        stack.push_async_callback(connection.close)
+        if roles == ROLES:
+            await create_streams(connection.jetstream(), settings.replicas)
+        else:
+            await wait_for_streams(connection.jetstream())
+        database = await asyncio.to_thread(connect, settings.database)
+        stack.callback(database.dispose)
+        house = await asyncio.to_thread(House, settings, connection, database, now)
+        ask = await _engine(house, url, stack) if "engine" in roles else RemoteEngine(connection).ask
+        await _others(house, roles, ask, stack)
+        await _until_stopped(house, on_ready)
+
+
+async def run_role(role: Role, settings: Settings) -> None:
+    """One role in a process of its own, against the NATS of the settings."""
+    await serve(settings, roles=(role,))
+
+
+async def init(settings: Settings) -> None:
+    """Make the streams and the flag bucket where they are missing."""
+    async with _connected(settings) as connection:
+        await create_streams(connection.jetstream(), settings.replicas)
+
+
+async def rebuild(settings: Settings, progress: Callable[[int, int], None] = rebuilding.silent) -> int:
+    """Rebuild tables and flags from the log, beside a running service or without one; the number of records."""
+    async with _connected(settings) as connection:
+        database = await asyncio.to_thread(connect, settings.database)
+        try:
+            house = await asyncio.to_thread(House, settings, connection, database, utc_now)
+            done = await rebuilding.rebuild(house.log, database, house.bucket, progress, hmacs=house.vault.hmacs)
+            return done.revision
+        finally:
+            database.dispose()
+
+
+# -- the roles
+
+
+async def _engine(house: House, url: str, stack: AsyncExitStack) -> Ask:
+    engine = Engine(house.log, house.now, sealer=house.vault, default_approvers=house.settings.default_approvers)
+    house.checks.append(lambda: engine.problems)
+    house.work.append(engine.watch())
+    broker = NatsBroker(url, name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
+    serve_commands(broker, engine.ask)
+    await broker.start()
+    stack.push_async_callback(broker.stop)
+    return engine.ask
+
+
+async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncExitStack) -> None:
+    views = Views(house.database)
+    if "projector" in roles:
+        projector = Projector(
+            house.log, house.database, house.bucket, house.now, house.vault.hmacs, on_commit=views.notify
+        )
+        house.checks.append(projector.problems)
+        house.work.append(projector.run())
+    if "clock" in roles:
+        house.work.append(Clock(house.log, ask, house.now).run())
+    if house.now is utc_now:
+        house.work.append(_watch_time(house))
+    if "api" in roles:
+        await _api(house, views, ask, stack)
+
+
+async def _api(house: House, views: Views, ask: Ask, stack: AsyncExitStack) -> None:
+    flags = FlagReader(house.connection, house.settings.data / "flags", house.now)
+    house.checks.append(flags.problems)
+    await flags.start(limit=0.0)
+    stack.push_async_callback(flags.stop)
+    tokens = Tokens(house.database, house.now)
+    await asyncio.to_thread(tokens.ensure_admin, house.settings.data / "admin.token")
+    service = Service(ask, views, flags, tokens, house.vault, house.now, house.problems)
+    http = _Http(server(make_app(service), house.settings.host, house.settings.port).config)
+    house.checks.append(lambda: () if http.started else ("HTTP is not listening yet",))
+    house.work.append(http.serve_until_cancelled())
+
+
+class _Http(uvicorn.Server):
+    """uvicorn that leaves the signals to us: the roles stop in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve_until_cancelled(self) -> None:
+        """Requests under way are finished, for two seconds at most."""
+        self.config.timeout_graceful_shutdown = 2
+        try:
+            await self.serve()
+        except asyncio.CancelledError:
+            await self.shutdown()
+            raise
+
+
+async def _watch_time(house: House) -> None:
+    """Not ready while this machine's clock is far from the NATS server's."""
+    found: list[str] = []
+    house.checks.append(lambda: found)
+    while True:
+        with contextlib.suppress(Exception):  # whether NATS can be reached is another check's matter
+            found[:] = await skew_problem(house.connection, house.now)
+        await asyncio.sleep(10)
+
+
+# -- starting and stopping
+
+
+async def _embedded(settings: Settings, stack: AsyncExitStack) -> str:
+    embedded = EmbeddedServer(settings.data, binary=settings.nats_server)
+    await embedded.start()
+    stack.push_async_callback(embedded.stop)
+    keeping = asyncio.create_task(embedded.run())
+    stack.callback(keeping.cancel)
+    return embedded.url
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[Connection]:
+    """A connection to the NATS of the settings: named, or running on the data folder, or started for this."""
+    async with AsyncExitStack() as stack:
+        url = settings.nats_url or running_url(settings.data) or await _embedded(settings, stack)
+        connection = await connect_nats(url, name="cutover")
+        stack.push_async_callback(connection.close)
+        yield connection
+
+
+async def _until_stopped(house: House, on_ready: Callable[[], None] | None) -> None:
+    """Run everything; the first failure ends all, and so does a signal."""
+    stopped = asyncio.Event()
+    _on_signals(stopped.set)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_forever(work)) for work in house.work]
+        tasks.append(group.create_task(_tell(house, on_ready)))
+        await stopped.wait()
+        for task in tasks:
+            task.cancel()
+
+
+async def _forever(work: Awaitable[None]) -> None:
+    await work
+    raise RuntimeError("a part of the service ended by itself")
+
+
+async def _tell(house: House, on_ready: Callable[[], None] | None) -> None:
+    while house.problems():  # noqa: ASYNC110 (they change in many places, some of them in other processes)
+        await asyncio.sleep(LOOK)
+    logger.info("ready")
+    if on_ready is not None:
+        on_ready()
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):  # not the main thread: nobody signals
+            loop.add_signal_handler(number, stop)
