@@ -1,0 +1,101 @@
+"""`cutover up` as a process of its own, for tests that use, kill and restart the whole service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_LIMIT = 40.0  # seconds; the machine may be busy
+
+
+class ServiceProcess:
+    """One `cutover up` on a data folder. `start()`, `kill()` and start again; `client` speaks as the admin."""
+
+    def __init__(self, data: Path, *, environ: dict[str, str] | None = None) -> None:
+        self.data = data
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environ = environ or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return when `GET /readyz` is 200."""
+        environ = {**os.environ, **self._environ}
+        command = [sys.executable, "-m", "services.cli", "up", "--port", str(self.port), "--data", str(self.data)]
+        with (self.data.parent / f"{self.data.name}.log").open("ab") as output:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
+        self.wait_until(self._is_ready, START_LIMIT)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the service ended with {self._process.returncode}: {self.output()[-2000:]}")
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def wait_until(self, true: Callable[[], bool], limit: float) -> None:
+        """Until the condition holds; an AssertionError with the service's output after `limit` seconds."""
+        until = time.monotonic() + limit
+        while not true():
+            if time.monotonic() > until:
+                raise AssertionError(f"not so after {limit:g} s; the service said: {self.output()[-2000:]}")
+            time.sleep(0.02)
+
+    def output(self) -> str:
+        """What the service has printed."""
+        return (self.data.parent / f"{self.data.name}.log").read_text(errors="replace")
+
+    def kill(self) -> None:
+        """kill -9 of the process; the embedded nats-server goes with it."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """An orderly end."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(30)
+            self._process = None
+
+    # -- speaking to it
+
+    @property
+    def admin_token(self) -> str:
+        return (self.data / "admin.token").read_text().strip()
+
+    def client(self, token: str = "") -> httpx.Client:
+        """A client that speaks as the admin, or as whoever the token is."""
+        headers = {"Authorization": f"Bearer {token or self.admin_token}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def person(self, name: str, role: str, *titles: str) -> httpx.Client:
+        """A client that speaks as this person, who is made known first."""
+        with self.client() as admin:
+            answer = admin.post("/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})
+        answer.raise_for_status()
+        return self.client(answer.json()["token"])
+
+
+def ask(client: httpx.Client, rollout: str, type_: str, /, **fields: Any) -> httpx.Response:
+    """Send one command."""
+    return client.post(f"/v1/rollouts/{rollout}/commands", json={"type": type_, **fields})
+
+
+def _free_port() -> int:
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return int(any_port.getsockname()[1])
