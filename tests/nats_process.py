@@ -21,12 +21,12 @@ READY_WITHIN = 10.0  # seconds
 class NatsProcess:
     """nats-server with JetStream on a free port of 127.0.0.1, files in `folder`. A restart keeps the port."""
 
-    def __init__(self, folder: Path, *, extra: str = "") -> None:
+    def __init__(self, folder: Path, *, jetstream: str = "") -> None:
         self.folder = folder
         self.store = folder / "store"
         self.password = secrets.token_hex(8)
         self.port = -1
-        self.extra = extra
+        self.jetstream = jetstream
         self._process: subprocess.Popen[bytes] | None = None
         self._binary = find_server()
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,8 +46,8 @@ class NatsProcess:
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{self.folder}"\n'
             f'log_file: "{self.folder / "server.log"}"\n'
-            f'jetstream {{ store_dir: "{self.store}", sync_interval: always }}\n'
-            f'authorization {{ user: test, password: "{self.password}" }}\n{self.extra}\n'
+            f'jetstream {{ store_dir: "{self.store}", sync_interval: always\n{self.jetstream} }}\n'
+            f'authorization {{ user: test, password: "{self.password}" }}\n'
         )
         self._process = subprocess.Popen([self._binary, "-c", str(config)], stdin=subprocess.DEVNULL)
         ports = self.folder / f"nats-server_{self._process.pid}.ports"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 from nats import errors
@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from events.codec import rollout_of
+from services.connection import Connection
 from services.log.protocol import Entry
 from services.log.requests import Requests, Unknown
 
@@ -45,8 +46,11 @@ class Feed:
         self._credit = 0
         self._received = 0
         self._lost = ""
+        self._forget: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> Feed:
+        if isinstance(self._requests.connection, Connection):
+            self._forget = self._requests.connection.on_reconnect(self._reconnected)
         try:
             self._subscription = await self._requests.connection.subscribe(self._inbox, cb=self._deliver)
             await self._create()
@@ -60,6 +64,7 @@ class Feed:
 
     async def __aexit__(self, *_: object) -> None:
         """Drop the consumer without waiting: the server forgets it by itself a little later anyway."""
+        self._forget()
         subject = f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}"
         try:
             if self._subscription is not None:
@@ -105,6 +110,11 @@ class Feed:
             self._arrived.append(msg)
         else:
             self._status(msg)
+        self._wake.set()
+
+    async def _reconnected(self) -> None:
+        """The consumer may be gone with the server, and what was on its way is."""
+        self._lost = "the connection was lost"
         self._wake.set()
 
     def _status(self, msg: Msg) -> None:

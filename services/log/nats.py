@@ -32,7 +32,7 @@ _SINGLES = 3  # records read one by one before a consumer is made
 _PAUSES = (0.02, 0.05, 0.1, 0.25)  # seconds between tries
 _WRONG_SEQUENCE = {10071, 10164}
 _STILL_UNKNOWN = {10158}  # "duplicate in process"
-_PERMANENT = {10077, 10054, 10109, 10023}  # limits (as 503), size, sealed, storage full
+_PERMANENT = {10077, 10054, 10109, 10023, 10047}  # limits (as 503), size, sealed, storage full
 _NO_SUCH_MESSAGE = 10037
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,128}")
 
@@ -229,7 +229,7 @@ class JetStreamLog:
         raise AssertionError("a feed does not end by itself")
 
     async def problems(self) -> list[str]:
-        found = await streams.problems(self._connection.jetstream())
+        found = await streams.problems(self._connection.jetstream(timeout=self._try_for))
         head = 0 if found else await self.head()
         if not found and head < self._seen:
             found.append(f"the log reached revision {self._seen} and now ends at {head}: records are lost")

@@ -13,7 +13,7 @@ from typing import Any
 
 from nats import errors
 from nats.js import JetStreamContext, api
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from services.log.protocol import Unavailable
 
@@ -64,7 +64,7 @@ def _attempts(replicas: int) -> api.StreamConfig:
         compression=api.StoreCompression.S2,
         max_msg_size=LARGEST,
         max_msgs=-1,
-        max_bytes=256 * 1024 * 1024,
+        max_bytes=64 * 1024 * 1024,
         max_age=_YEAR,
         max_msgs_per_subject=-1,
         max_consumers=1_000,
@@ -97,20 +97,25 @@ def _flags(replicas: int) -> api.StreamConfig:
 
 
 async def create_streams(js: JetStreamContext, replicas: int = 1) -> None:
-    """Make what is missing. What exists stays as it is, differences are `problems`' to tell."""
+    """Make what is missing. What exists stays as it is, differences are `problems`' to tell.
+
+    Raises Unavailable, naming the stream that could not be made and why.
+    """
     for config in wanted(replicas):
         try:
             await js.stream_info(str(config.name))
         except NotFoundError:
             await _create(js, config)
+        except (errors.Error, OSError) as error:
+            raise Unavailable(f"nobody answers for stream {config.name}: {error}") from error
 
 
 async def _create(js: JetStreamContext, config: api.StreamConfig) -> None:
     try:
         await js.add_stream(config)
-    except BadRequestError as error:
-        if error.err_code != 10058:  # somebody else made it meanwhile, otherwise
-            raise
+    except (errors.Error, OSError) as error:
+        if getattr(error, "err_code", 0) != 10058:  # somebody else made it meanwhile, otherwise
+            raise Unavailable(f"stream {config.name} cannot be made: {error}") from error
 
 
 async def wait_for_streams(js: JetStreamContext, limit: float = 30.0) -> None:
