@@ -1,0 +1,47 @@
+"""The root of `cutover`: what there is, and who may ask.
+
+One rule: commands are defined in their own modules; here they are only put together.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from services.cli.asking import FOUND_BY
+from services.cli.plans import plans
+from services.cli.reads import add_reads
+from services.cli.running import add_running
+from services.cli.screen import EXIT_CODES, Ending
+from services.cli.showing import add_showing
+from services.cli.tokens import tokens
+from services.cli.verbs import add_verbs
+from services.cli.wording import PLANS, RUNNING
+
+app = typer.Typer(
+    cls=Ending,
+    name="cutover",
+    help="Carry out a release plan: every step, every decision, on the record.",
+    epilog=f"{FOUND_BY}\n\n{EXIT_CODES}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def root() -> None:
+    """Carry out a release plan: every step, every decision, on the record."""
+
+
+app.add_typer(plans, name="plan", rich_help_panel=PLANS)
+add_reads(app)
+add_verbs(app)
+add_showing(app)
+add_running(app)
+app.add_typer(tokens, name="token", rich_help_panel=RUNNING)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="cutover")

@@ -1,0 +1,157 @@
+"""Questions about rollouts: list, status, flags, audit.
+
+One rule: reading never changes anything, and says at which revision it was true.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.answers import phase_words
+from services.cli.asking import caller, client
+from services.cli.screen import AsJson, out, print_json, say
+from services.cli.statuspanel import panel
+from services.cli.times import instant, local
+from services.cli.verbs import Rollout
+from services.cli.wording import READING
+from services.client import Json
+
+POLL = 1.0
+AtLeast = Annotated[
+    int, typer.Option(min=0, help="Wait until this revision is known, such as that of your last command.")
+]
+
+
+def add_reads(app: typer.Typer) -> None:
+    """Add the questions."""
+    app.command("list", epilog="Example: cutover list", rich_help_panel=READING)(rollouts)
+    example = "Example: cutover status vaos-service-integration --watch"
+    app.command("status", epilog=example, rich_help_panel=READING)(status)
+    example = "Example: cutover flags vaos-service-integration --user user-3141"
+    app.command("flags", epilog=example, rich_help_panel=READING)(flags)
+    example = "Example: cutover audit vaos-service-integration --last 20"
+    app.command("audit", epilog=example, rich_help_panel=READING)(audit)
+
+
+def rollouts(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List every rollout: its phase, who has its toggles on, and since when."""
+    found = client(ctx, quiet=True).rollouts()
+    if as_json:
+        print_json(found)
+    elif not found:
+        say("No rollout yet. Begin one with: cutover adopt FILE")
+    else:
+        out().print(_table(found))
+
+
+def _table(found: list[Json]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("rollout", "phase", "on for", "since", "revision"):
+        table.add_column(name, justify="right" if name == "revision" else "left", overflow="fold")
+    for row in found:
+        phase = phase_words(row["phase"]) + (" (halted)" if row.get("halted") else "")
+        since = local(instant(row["entered_at"]), row.get("time_zone", "UTC"))
+        table.add_row(*map(Text, (row["id"], phase, row["exposure"], since, str(row["revision"]))))
+    return table
+
+
+def status(
+    ctx: typer.Context,
+    rollout: Rollout,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and show changes as they come.")] = False,
+    at_least: AtLeast = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show where a rollout stands, what comes next, and everything that blocks the next move."""
+    service, now = client(ctx, quiet=True), caller(ctx).now
+    revision = at_least or caller(ctx).seen.get(rollout, 0)
+    if not watch:
+        found = service.status(rollout, at_least=revision)
+        print_json(found) if as_json else out().print(panel(found, now()))
+        return
+    with Live(console=out(), auto_refresh=False) as live:
+        while True:
+            found = service.status(rollout, at_least=revision)
+            live.update(panel(found, now()), refresh=True)
+            time.sleep(POLL)
+
+
+def flags(
+    ctx: typer.Context,
+    rollout: Rollout,
+    user: Annotated[str, typer.Option(help="The user's id; without one, an unknown visitor.")] = "",
+    at_least: AtLeast = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show which of a rollout's toggles a user has on, now."""
+    revision = at_least or caller(ctx).seen.get(rollout, 0)
+    found = client(ctx, quiet=True).flags(rollout, user, at_least=revision)
+    if as_json:
+        print_json(found)
+        return
+    say(f"{user or 'An unknown visitor'}, at revision {found['revision']}:")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for key, value in found["flags"].items():
+        grid.add_row(Text("  on " if value else "  off", style="bold" if value else "dim"), Text(key))
+    out().print(grid)
+
+
+def audit(
+    ctx: typer.Context,
+    rollout: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="The rollout's id; without one, all.")] = "",
+    last: Annotated[int, typer.Option(min=0, help="Only so many of the latest lines; 0: all.")] = 20,
+    at_least: AtLeast = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show who did what, when, why and on which evidence; refused attempts too."""
+    newest = client(ctx, quiet=True).trail(rollout, newest_first=True, at_least=at_least)
+    shown = list(islice(newest, last or None))[::-1]
+    if as_json:
+        print_json(shown)
+        return
+    for lines in trail(shown, with_rollout=not rollout):
+        out().print(lines)
+
+
+def trail(items: Iterable[Json], *, with_rollout: bool = False) -> Iterator[Table]:
+    """The trail as it is read: one block a record or refused attempt, with all of its facts."""
+    for _, same in groupby(
+        items, key=lambda item: (item["rollout"], item["command_id"], item["outcome"], item["revision"])
+    ):
+        facts = list(same)
+        first = facts[0]
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(width=6, justify="right", style="bold")
+        grid.add_column(overflow="fold")
+        head = f"{instant(first['when']):%Y-%m-%d %H:%M} UTC  {_who(first)}"
+        grid.add_row(
+            Text(str(first["revision"]) if first["revision"] else "no"),
+            Text(f"{first['rollout']}  {head}" if with_rollout else head, style="bold"),
+        )
+        for line in (*(fact["says"] for fact in facts), *_why(first)):
+            grid.add_row("", Text(line))
+        yield grid
+
+
+def _who(item: Json) -> str:
+    return f"{item['subject']} ({', '.join(item.get('titles') or ()) or item['role'].replace('_', ' ')})"
+
+
+def _why(item: Json) -> Iterator[str]:
+    if item.get("reason"):
+        yield f"Why: {item['reason']}"
+    if item.get("note"):
+        yield f"Note: {item['note']}"
+    for evidence in item.get("evidence") or ():
+        yield f"Evidence: {evidence.get('source') or evidence.get('text') or evidence['kind']}"
+
+
+__all__ = ["add_reads", "trail"]

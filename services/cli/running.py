@@ -1,0 +1,108 @@
+"""Running the service: up, run, init, rebuild.
+
+One rule: an option, where given, wins over its CUTOVER_ variable; nothing else is read from the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from services.cli.asking import settings
+from services.cli.screen import AsJson, err, print_json, say
+from services.cli.wording import RUNNING
+from services.settings import Settings
+
+Data = Annotated[
+    Path | None, typer.Option(help="The folder that holds everything (CUTOVER_DATA).", show_default="cutover-data")
+]
+Nats = Annotated[
+    str, typer.Option(help="A NATS server to use instead of the embedded one (CUTOVER_NATS).", show_default=False)
+]
+Host = Annotated[str, typer.Option(help="The address to listen on (CUTOVER_HOST).", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="The HTTP port (CUTOVER_PORT).", show_default="8080")]
+RoleName = Literal["engine", "projector", "api", "clock"]
+
+
+def add_running(app: typer.Typer) -> None:
+    """Add the commands that run the service."""
+    for command, example in (
+        (up, "cutover up --port 8080 --data /var/lib/cutover"),
+        (run, "cutover run engine --nats nats://nats-1:4222"),
+        (init, "cutover init --nats nats://nats-1:4222"),
+        (rebuild, "cutover rebuild --data /var/lib/cutover"),
+    ):
+        app.command(epilog=f"Example: {example}", rich_help_panel=RUNNING)(command)
+
+
+def up(ctx: typer.Context, host: Host = "", port: Port = None, data: Data = None, nats: Nats = "") -> None:
+    """Start the whole service in one process; stop it with Ctrl-C."""
+    from services import up as service
+
+    chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+
+    def ready() -> None:
+        say(f"Cutover is up at http://{chosen.host}:{chosen.port}, its data in {chosen.data}.", to=err())
+
+    _run(service.serve(chosen, on_ready=ready))
+
+
+def run(
+    ctx: typer.Context,
+    role: Annotated[RoleName, typer.Argument(help="Which part of the service.", show_default=False)],
+    host: Host = "",
+    port: Port = None,
+    data: Data = None,
+    nats: Nats = "",
+) -> None:
+    """Run one part of the service as a process of its own, against a shared NATS and database."""
+    from services import up as service
+
+    _run(service.run_role(role, _settings(ctx, host=host, port=port, data=data, nats_url=nats)))
+
+
+def init(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJson = False) -> None:
+    """Create the streams and the flag bucket on a NATS server, once; harmless when they are there."""
+    from services import up as service
+
+    _run(service.init(_settings(ctx, data=data, nats_url=nats)))
+    print_json({"initialised": True}) if as_json else say("The streams and the flag bucket are there.")
+
+
+def rebuild(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJson = False) -> None:
+    """Rebuild the tables and the flag bucket from the log; readers keep the old ones meanwhile."""
+    from services import up as service
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err()) as progress:
+        task = progress.add_task("Folding records", total=None)
+
+        def moved(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        records = _run(service.rebuild(_settings(ctx, data=data, nats_url=nats), progress=moved))
+    print_json({"records": records}) if as_json else say(f"Rebuilt from {records} records.")
+
+
+def _settings(ctx: typer.Context, **given: Any) -> Settings:
+    """The environment's settings, with what was said on the command line in its place."""
+    return msgspec.structs.replace(settings(ctx), **{name: value for name, value in given.items() if value})
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end; Ctrl-C is an ordinary end."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return None

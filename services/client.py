@@ -1,0 +1,172 @@
+"""The HTTP API of a running Cutover, as a person's program asks it.
+
+One rule: a command carries its id from the first try on, so asking again after a lost answer is always safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import msgspec
+
+Json: TypeAlias = dict[str, Any]
+TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+TRIES = 3
+PAGE = 500
+UNDECIDED = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError)
+"""The request may have arrived although no answer came."""
+
+
+class CannotAsk(Exception):
+    """The service was not reached, or does not let this token in. `hints` say what to do about it."""
+
+    def __init__(self, text: str, *hints: str, problem: Json | None = None) -> None:
+        super().__init__(text)
+        self.hints = hints
+        self.problem: Json = problem or {"title": text}
+
+
+class Refused(Exception):
+    """The service understood and said no. `reasons` are all that is missing, in words."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(str(problem.get("title", "refused")))
+        self.problem = problem
+        self.detail = str(problem.get("detail", ""))
+        self.reasons = tuple(str(reason) for reason in problem.get("reasons", ()))
+
+
+class Client:
+    """One service at `url`, asked with one token. Answers are the API's JSON, as dictionaries."""
+
+    def __init__(self, url: str, token: str = "", *, timeout: httpx.Timeout = TIMEOUT) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        self._has_token = bool(token)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def command(self, rollout: str, command: Json, command_id: str = "") -> Json:
+        """Send one command; the same `command_id` again gets the first answer."""
+        headers = {"Idempotency-Key": command_id or uuid4().hex}
+        return self._ask("POST", f"{_path(rollout)}/commands", json=command, headers=headers)
+
+    def rollouts(self) -> list[Json]:
+        """Every rollout, one line each."""
+        found = self._ask("GET", "/v1/rollouts")
+        return list(found.get("items", ()))
+
+    def status(self, rollout: str, *, at_least: int = 0) -> Json:
+        """Where a rollout stands, as of revision `at_least` or later."""
+        return self._ask("GET", _path(rollout), params=_at_least(at_least))
+
+    def flags(self, rollout: str, user: str = "", *, at_least: int = 0) -> Json:
+        """The group's toggles for one user; for "" as an unknown visitor sees them."""
+        params = _at_least(at_least) | ({"user": user} if user else {})
+        return self._ask("GET", f"{_path(rollout)}/flags", params=params)
+
+    def trail(self, rollout: str = "", *, newest_first: bool = False, at_least: int = 0) -> Iterator[Json]:
+        """Every line of a rollout's trail ("": of all), fetched page by page as it is read."""
+        path = f"{_path(rollout)}/audit" if rollout else "/v1/audit"
+        asked = _at_least(at_least) | {"limit": PAGE, "order": "newest" if newest_first else "oldest"}
+        while True:
+            page = self._ask("GET", path, params=asked)
+            yield from page["items"]
+            if not page.get("next"):
+                return
+            asked = asked | {"after": page["next"]}
+
+    def add_token(self, name: str, role: str, titles: tuple[str, ...]) -> Json:
+        """A new token; the answer holds it in clear, once."""
+        return self._ask("POST", "/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})
+
+    def tokens(self) -> list[Json]:
+        """Who holds a token, with role and titles; never the tokens themselves."""
+        return list(self._ask("GET", "/v1/tokens").get("items", ()))
+
+    def revoke_token(self, name: str) -> Json:
+        """The token of `name` stops working."""
+        return self._ask("DELETE", f"/v1/tokens/{quote(name, safe='')}")
+
+    def _ask(self, method: str, path: str, **request: Any) -> Json:
+        with self._reachable(request.get("headers", {}).get("Idempotency-Key", "")):
+            response = self._answer(method, path, **request)
+        if response.is_success:
+            return _json(response)
+        raise self._problem(response)
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """One answer; when it was lost on the way, the same question again (commands carry their id)."""
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return self._http.request(method, path, **request)
+            except UNDECIDED:
+                if not tries_left:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+    @contextmanager
+    def _reachable(self, command_id: str) -> Iterator[None]:
+        try:
+            yield
+        except UNDECIDED as error:
+            again = f"The outcome is unknown. Ask again with --command-id {command_id}" if command_id else ""
+            raise CannotAsk(f"No answer from {self.url}: {error or type(error).__name__}", again) from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise CannotAsk(
+                f"No Cutover service answers at {self.url}: {error}",
+                "Start one with: cutover up",
+                "Or say where it is: export CUTOVER_URL=https://...",
+            ) from error
+
+    def _problem(self, response: httpx.Response) -> Exception:
+        problem = _problem_of(response)
+        text = str(problem.get("detail") or problem["title"])
+        if response.status_code in (401, 403):
+            hint = "Set CUTOVER_TOKEN; an admin makes one with: cutover token add NAME --role ROLE"
+            return CannotAsk(
+                text,
+                *problem.get("reasons", ()),
+                *(() if self._has_token and response.status_code == 403 else (hint,)),
+                problem=problem,
+            )
+        if response.status_code in (404, 409, 412):
+            return Refused(problem)
+        return CannotAsk(text, *problem.get("reasons", ()), problem=problem)
+
+
+def _path(rollout: str) -> str:
+    return f"/v1/rollouts/{quote(rollout, safe='')}"
+
+
+def _at_least(revision: int) -> dict[str, Any]:
+    return {"at_least": revision} if revision else {}
+
+
+def _json(response: httpx.Response) -> Json:
+    if not response.content:
+        return {}
+    found = msgspec.json.decode(response.content)
+    return found if isinstance(found, dict) else {"items": found}
+
+
+def _problem_of(response: httpx.Response) -> Json:
+    """The problem+json body, or one made of whatever else came (a proxy's page, say)."""
+    try:
+        found = _json(response)
+    except msgspec.DecodeError:
+        found = {}
+    return {"title": f"{response.status_code} {response.reason_phrase} from {response.url.path}"} | found

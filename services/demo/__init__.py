@@ -1,0 +1,5 @@
+"""`cutover demo`: the release plan this service was made for, carried out from adoption to closed."""
+
+from services.demo.run import play
+
+__all__ = ["play"]

@@ -1,0 +1,94 @@
+"""The demo from curtain to curtain.
+
+One rule: it asks nothing, leaves nothing behind, and fails loudly where the story goes otherwise than told.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from events.plan.schema import Plan
+from services.cli.planfile import load
+from services.cli.reads import trail
+from services.cli.screen import out, say
+from services.client import CannotAsk
+from services.demo import story
+from services.demo.theatre import Theatre
+
+ROLLOUT = "vaos-service-integration"
+BEGINS = "2022-07-28T09:00"
+TAIL = 8
+
+
+def play(*, breach: bool = False, pace: float = 0.4) -> None:
+    """Carry the plan out, with or without a breach; `pace` is the pause between steps in seconds.
+
+    Raises DemoFailed where something ends otherwise than the story says.
+    """
+    began = time.monotonic()
+    draft, filled = plan_file(f"{ROLLOUT}.yaml"), plan_file(f"{ROLLOUT}.example-values.yaml")
+    plan, complete = load(draft).plan, load(filled, ROLLOUT).plan
+    start = datetime.fromisoformat(BEGINS).replace(tzinfo=ZoneInfo(plan.time_zone))
+    say(f"Starting everything in this process, on a temporary folder ({plan.title}).", "dim")
+    with Theatre(plan.id, start, plan.time_zone, pace) as on:
+        _until_decided(on, plan, complete, draft, filled)
+        story.cut_over(on, complete)
+        if breach:
+            story.breached(on, complete)
+            _second_try(on, complete)
+        story.live(on, complete)
+        story.results(on, complete)
+        story.closed(on, complete)
+        _curtain(on, time.monotonic() - began)
+
+
+def _until_decided(on: Theatre, plan: Plan, complete: Plan, draft: Path, filled: Path) -> None:
+    story.adopted(on, plan, draft)
+    on.later("2022-07-29T09:30", "the day of the deployment")
+    story.deployed(on, plan, "2022.07.29")
+    story.prerequisites(on, plan)
+    story.watched(on, plan)
+    on.later("2022-08-01T09:00", "Monday morning")
+    story.tested(on, plan, "veteran-1", "user-3141", "2022-08-02T10:00")
+    story.blanks_filled(on, plan, filled)
+    story.decided(on, complete, "12")
+    on.later("2022-08-15T08:00", "the first day of the dates that were set")
+
+
+def _second_try(on: Theatre, plan: Plan) -> None:
+    on.later("2022-08-16T09:30", "the next morning, with the cause found and mended")
+    story.deployed(on, plan, "2022.08.16")
+    story.watched(on, plan)
+    story.tested(on, plan, "veteran-2", "user-2718", "2022-08-18T10:00")
+    story.decided(on, plan, "14")
+    on.later("2022-08-19T08:00", "the next morning")
+    story.cut_over(on, plan)
+
+
+def _curtain(on: Theatre, seconds: float) -> None:
+    """The end of the trail, and the numbers."""
+    lines = on.trail()
+    on.scene("The trail, from its end")
+    for block in list(trail(lines))[-TAIL:]:
+        out().print(block)
+    records = len({line["revision"] for line in lines if line["revision"]})
+    refused = sum(1 for line in lines if line["outcome"] == "refused")
+    out().print()
+    say(
+        f"Closed. {records} records of who decided what, when and why, and {refused} refused attempts, "
+        f"in {seconds:.0f} seconds.",
+        "bold",
+    )
+
+
+def plan_file(name: str) -> Path:
+    """A plan that comes with Cutover: in the repository, or beside the package where it is installed."""
+    here = Path(__file__).parents[1]
+    places = (here.parent / "plans" / name, here / "plans" / name)
+    for place in places:
+        if place.is_file():
+            return place
+    raise CannotAsk(f"The demo's plan {name} is missing", *(f"looked for {place}" for place in places))
