@@ -267,6 +267,8 @@ def _explained(error: yaml.MarkedYAMLError, source: str, line: int) -> str:
         hint = "indent with spaces, not tabs"
     elif "mapping values are not allowed" in problem:
         hint = "a text with a colon in it needs quotes"
+    elif "got '?'" in problem:
+        hint = "inside [...] and {...} a text with a question mark needs quotes"
     elif value:
         hint = f'text that begins with {value[1][0]} needs quotes: "{value[1]}"'
     elif "expected <block end>" in problem or "could not find expected ':'" in problem:

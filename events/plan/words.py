@@ -33,7 +33,7 @@ _TERM = re.compile(r"(\d+(?:\.\d+)?|[a-z]+)\s*-?\s*([a-z]+)")
 _RANGE = re.compile(r"^(?:between\s+)?(.+?)\s*(?:-|–|—|\bto\b|\band\b)\s*(.+)$")
 _BARE = re.compile(r"^\d+(?:\.\d+)?$")
 _NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
-_QUANTITY = re.compile(rf"^({_NUMBER})\s*(%|[^\d\s<>=%][^<>=%]*)?$")
+_QUANTITY = re.compile(rf"^({_NUMBER})\s*(%|[^\W\d_][^\d<>=%,;]*|/[^\d<>=%,;]+)?$")
 _SCALES = {
     **dict.fromkeys(("%", "percent", "per cent"), (1.0, "%")),
     **dict.fromkeys(("us", "µs", "microseconds"), (1_000_000.0, "s")),

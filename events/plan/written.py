@@ -70,7 +70,7 @@ def _field(kind: Any, name: str, definitions: dict[str, Schema]) -> Schema:
         return {"anyOf": [about, {"type": "array", "items": {"anyOf": [_TEXT, schema["anyOf"][0]["items"]]}}, _BLANK]}
     if name == "to":
         return {"type": ["string", "number"], "examples": _EXAMPLES[name]}
-    if name in LONE_NAMES:
+    if name in LONE_NAMES and "anyOf" in schema:
         return schema | {"anyOf": [*schema["anyOf"], _TEXT], "description": "A list; one name may stand alone."}
     if name == "dashboards":
         return {"anyOf": [*schema["anyOf"], _TEXT], "description": "Name: address; one address may stand alone."}
@@ -188,7 +188,7 @@ go_live:
   results_after: [1 week, 1 month]
 
 report_issues:
-- for: problems with My product
+- for: "problems with My product"
   github_labels: [TBD]
   channel: TBD                 # without the #, which begins a comment
   notify: TBD                  # "@team", in quotes
