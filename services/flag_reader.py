@@ -23,6 +23,7 @@ from nats.js.api import DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
 from projections.flags import FlagSnapshot, answers, decode
+from services.ending import end_if_cancelled
 from services.last_known import Flags, LastKnown
 from services.log.streams import FLAGS
 from services.marks import MARK, decode_mark
@@ -161,6 +162,7 @@ class FlagReader:
     async def _stay_awake(self) -> None:
         """Begin the watch anew after every reconnection, and whenever it has been silent: else it can be blind."""
         while True:
+            end_if_cancelled()
             try:
                 if self._connection.is_connected and self._is_blind():
                     await self._begin()

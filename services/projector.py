@@ -18,6 +18,7 @@ from events.codec import digest
 from projections.flags import FlagSnapshot
 from projections.known import decode_known
 from services.attempts import take_attempts
+from services.ending import end_if_cancelled
 from services.flag_bucket import FlagBucket
 from services.folding import Changes, Folding, States, machine
 from services.log.protocol import Entry, Gap, Log, Unavailable
@@ -122,11 +123,13 @@ class Projector:
         if position.seq >= head:
             await self._caught_up(position)
         self._trouble = ""
+        end_if_cancelled()
         async for entries in self._log.follow(position.seq):
             for part in _parts(entries):
                 position = await self._take(position, part)
             if not self._publisher.open and position.seq >= head:
                 await self._caught_up(position)
+            end_if_cancelled()
 
     def _load(self) -> Position:
         position = prepare(self._engine)
@@ -182,6 +185,7 @@ class Projector:
     async def _follow_attempts(self) -> None:
         """Every second; what goes wrong is said, and tried again: no flag depends on it."""
         while True:
+            end_if_cancelled()
             await asyncio.sleep(ATTEMPTS_EVERY)
             try:
                 await take_attempts(self._log, self._engine)

@@ -17,6 +17,7 @@ from nats.js.errors import Error as JetStreamError
 from sqlalchemy.exc import SQLAlchemyError
 
 from projections.flags import FlagSnapshot
+from services.ending import end_if_cancelled
 from services.flag_bucket import FlagBucket
 from services.marks import Mark
 from services.tables import Position
@@ -54,6 +55,7 @@ class Publisher:
         while True:
             if self.open:
                 await self._publish()
+            end_if_cancelled()
             try:
                 async with asyncio.timeout(BEAT):
                     await self._wake.wait()

@@ -15,9 +15,11 @@ from services.attempts import take_attempts
 from services.flag_bucket import FlagBucket
 from services.folding import Folding, States, machine
 from services.log.protocol import Entry, Log
-from services.projector import BATCH, nobody_known, stored_snapshots
+from services.projector import nobody_known, stored_snapshots
 from services.publisher import Hmacs, filled
 from services.tables import Position, begin_generation, drop_all_but_live, generation, prepare, read, swap
+
+BATCH = 8000  # records a transaction: a rollout's state is written once in each
 
 
 class Rebuilt(Struct, frozen=True):
@@ -63,10 +65,12 @@ async def _catch_up(
     head = await log.head()
     if head <= position.seq:
         return position
+    waiting: list[Entry] = []
     async for entries in log.follow(position.seq, until=head):
-        for start in range(0, len(entries), BATCH):
-            part = entries[start : start + BATCH]
-            position = await asyncio.to_thread(_commit, engine, folding, position, part)
+        waiting += entries
+        if len(waiting) >= BATCH or waiting[-1].revision == head:
+            position = await asyncio.to_thread(_commit, engine, folding, position, waiting)
+            waiting = []
             progress(position.seq, head)
     return position
 

@@ -27,7 +27,7 @@ from projections.known import decode_known
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
 from services.folding import States, machine
-from services.tables import Generation, Position, read
+from services.tables import Generation, Position, prepare, read
 
 POLL = 0.02
 END = 2**62
@@ -71,9 +71,10 @@ def read_cursor(text: str) -> Cursor:
 
 
 class Views:
-    """Reads of the live generation."""
+    """Reads of the live generation; empty tables are made where there are none yet."""
 
     def __init__(self, engine: Engine, states: States | None = None) -> None:
+        prepare(engine)
         self._engine = engine
         self._states = states
         self._position = 0
