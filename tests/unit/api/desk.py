@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from events.codec import decode
@@ -30,6 +31,7 @@ class Flags:
     def __init__(self) -> None:
         self.known: dict[str, FlagSnapshot] = {}
         self.held: int | None = 0
+        self.now = NOON
         self.silent_since: datetime | None = None
 
     def snapshot(self, rollout: str) -> FlagSnapshot | None:
@@ -40,7 +42,7 @@ class Flags:
         return self.known
 
     def time(self) -> datetime:
-        return NOON
+        return self.now
 
     @property
     def position(self) -> int:
@@ -68,7 +70,7 @@ class Desk:
         self.vault = Vault(self.database, bytes(32))
         self.asked: list[Request] = []
         self.refusal: Refusal | None = None  # what the engine says instead of deciding
-        self._engine = engine.Engine(self.log, lambda: NOON, sealer=self.vault)
+        self._engine = engine.Engine(self.log, self.flags.time, sealer=self.vault)
         self._folding = Folding(generation(prepare(self.database).generation), machine())
 
     async def ask(self, request: Request) -> Reply:
@@ -86,7 +88,7 @@ class Desk:
             new = [entry for entry in entries if entry is not None]
             self._folding.write(connection, self._folding.take(connection, before, new))
         for entry in new:
-            self.flags.known[entry.rollout] = fold(
-                self.flags.known.get(entry.rollout), decode(entry.data), entry.revision
-            )
+            known = fold(self.flags.known.get(entry.rollout), decode(entry.data), entry.revision)
+            testers = self.vault.hmacs(window.tester for window in known.windows)
+            self.flags.known[entry.rollout] = replace(known, testers=testers)
             self.flags.held = entry.revision
