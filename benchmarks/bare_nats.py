@@ -11,14 +11,14 @@ from typing import Any
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StoreCompression, StreamConfig
 
-from benchmarks.measure import Row, bulk, rate
+from benchmarks.measure import Load, Row, bulk
 
 STREAM = "BENCH"
 SUBJECT = "bench."
 
 
-async def measure_publish(client: Client, payload: bytes) -> list[Row]:
-    """Acknowledged publishes a second, one at a time and 64 in flight, over 64 subjects."""
+async def publishing(client: Client, payload: bytes) -> dict[str, Load]:
+    """Acknowledged publishes over 64 subjects, one at a time and 64 in flight."""
     js = client.jetstream()
     await js.add_stream(
         StreamConfig(
@@ -33,12 +33,7 @@ async def measure_publish(client: Client, payload: bytes) -> list[Row]:
     async def publish(number: int) -> object:
         return await js.publish(f"{SUBJECT}{number % 64}", payload)
 
-    rows = [
-        Row("nats-py publish, 1 at a time", await rate(publish)),
-        Row("nats-py publish, 64 in flight", await rate(publish, in_flight=64)),
-    ]
-    await js.delete_stream(STREAM)
-    return rows
+    return {"nats-py publish, 1 at a time": Load(publish), "nats-py publish, 64 in flight": Load(publish, 64)}
 
 
 async def measure_read(client: Client, stream: str, records: int) -> list[Row]:

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from itertools import count
 
-from benchmarks.measure import Row, rate
+from benchmarks.measure import Load, Row, rates
 from events.facts import Actor
 from events.plan.reading import read_plan
 from events.plan.schema import Plan
@@ -60,7 +60,27 @@ async def noted(engine: Engine, rollout: str, records: int, text: str) -> None:
         await ask(engine, rollout, AddNote(text))
 
 
-async def measure_cached(log: JetStreamLog, text: str) -> list[Row]:
+ONE, MANY = "decision, cached, 1 rollout, ", "decision, cached, 64 rollouts, "
+LOADED = "decision, loading, 64 rollouts, "
+SINGLE, SEVERAL = "1 at a time", "64 in flight"
+OTHER = "eventsourcing load + append"
+COMPARED: dict[str, tuple[str, str]] = {
+    ONE + SINGLE: ("nats-py publish, 1 at a time", ""),
+    ONE + SEVERAL: ("nats-py publish, 1 at a time", ""),
+    MANY + SINGLE: (OTHER, ">= 5"),
+    MANY + SEVERAL: ("nats-py publish, 64 in flight", ">= 0.9"),
+    LOADED + SINGLE: (OTHER, ""),
+    LOADED + SEVERAL: (OTHER, ""),
+}
+
+
+async def measure(log: JetStreamLog, text: str, beside: dict[str, Load]) -> list[Row]:
+    """Commands a second, and in rounds between theirs what stands `beside` them."""
+    found = await rates(beside | await cached(log, text) | await loading(log, text))
+    return [Row(name, value, "/s", *COMPARED.get(name, ())) for name, value in found.items()]
+
+
+async def cached(log: JetStreamLog, text: str) -> dict[str, Load]:
     """Rollouts held in memory, as they are after their first command."""
     engine = Engine(log, now)
     [alone] = await adopted(engine, "alone", 1)
@@ -72,19 +92,15 @@ async def measure_cached(log: JetStreamLog, text: str) -> list[Row]:
     async def many(number: int) -> object:
         return await ask(engine, names[number % ROLLOUTS], AddNote(text))
 
-    single, several = "nats-py publish, 1 at a time", "nats-py publish, 64 in flight"
-    other = "eventsourcing load + append"
-    return [
-        Row("decision, cached, 1 rollout, 1 at a time", await rate(one), against=single),
-        Row("decision, cached, 1 rollout, 64 in flight", await rate(one, in_flight=64), against=single),
-        Row("decision, cached, 64 rollouts, 1 at a time", await rate(many), against=other, aim=">= 5"),
-        Row(
-            "decision, cached, 64 rollouts, 64 in flight", await rate(many, in_flight=64), against=several, aim=">= 0.9"
-        ),
-    ]
+    return {
+        ONE + SINGLE: Load(one),
+        ONE + SEVERAL: Load(one, 64),
+        MANY + SINGLE: Load(many),
+        MANY + SEVERAL: Load(many, 64),
+    }
 
 
-async def measure_loading(log: JetStreamLog, text: str) -> list[Row]:
+async def loading(log: JetStreamLog, text: str) -> dict[str, Load]:
     """Nothing in memory: each command reads its rollout's records first, by an engine that has just started."""
     engine = Engine(log, now)
     names = await adopted(engine, "loaded", ROLLOUTS)
@@ -94,16 +110,12 @@ async def measure_loading(log: JetStreamLog, text: str) -> list[Row]:
     async def cold(number: int) -> object:
         return await ask(Engine(log, now), names[number % ROLLOUTS], AddNote(text))
 
-    other = "eventsourcing load + append"
-    return [
-        Row("decision, loading, 64 rollouts, 1 at a time", await rate(cold), against=other),
-        Row("decision, loading, 64 rollouts, 64 in flight", await rate(cold, in_flight=64), against=other),
-        Row(f"load of a rollout of {LONG:,} records", await _long(log, engine, text), unit="ms"),
-    ]
+    return {LOADED + SINGLE: Load(cold), LOADED + SEVERAL: Load(cold, 64)}
 
 
-async def _long(log: JetStreamLog, engine: Engine, text: str) -> float:
-    """Milliseconds until a new engine has judged a command that writes nothing."""
+async def measure_load(log: JetStreamLog, text: str) -> Row:
+    """Milliseconds until an engine that has just started has judged a command that writes nothing."""
+    engine = Engine(log, now)
     [name] = await adopted(engine, "long", 1)
     await noted(engine, name, LONG, text)
     times = []
@@ -111,4 +123,4 @@ async def _long(log: JetStreamLog, engine: Engine, text: str) -> float:
         start = time.perf_counter()
         await ask(Engine(log, now), name, AddNote(text, dry_run=True))
         times.append((time.perf_counter() - start) * 1000)
-    return statistics.median(times)
+    return Row(f"load of a rollout of {LONG:,} records", statistics.median(times), unit="ms")

@@ -44,8 +44,6 @@ def main() -> None:
 
 async def measure(folder: Path) -> list[Row]:
     """Every row, in the order in which they depend on each other."""
-    say("eventsourcing on SQLite ...")
-    rows = await other_library.measure(folder, TEXT)
     server = EmbeddedServer(folder / "data")
     await server.start()
     try:
@@ -53,14 +51,13 @@ async def measure(folder: Path) -> list[Row]:
         try:
             await create_streams(client.jetstream())
             log = JetStreamLog(client)
-            say("nats-py alone ...")
-            rows += await bare_nats.measure_publish(client, await payload(log))
-            say("decisions, rollouts in memory ...")
-            rows += await decisions.measure_cached(log, TEXT)
-            say("decisions, rollouts loaded ...")
-            rows += await decisions.measure_loading(log, TEXT)
+            say("decisions, nats-py alone and eventsourcing, in turns ...")
+            beside = await bare_nats.publishing(client, await payload(log)) | other_library.commands(folder, TEXT)
+            rows = await decisions.measure(log, TEXT, beside)
+            rows.append(await decisions.measure_load(log, TEXT))
             say(f"reading {await log.head():,} records ...")
             rows += await bare_nats.measure_read(client, ROLLOUTS, await log.head())
+            rows.append(await other_library.measure_replay(folder, TEXT))
             rows += await folds.measure(log, client, folder)
         finally:
             await client.close()
@@ -86,8 +83,9 @@ def page(rows: list[Row], seconds: float) -> str:
 
 Made by `make bench ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
 {", ".join(conditions)}.
-Each number is the median of {ROUNDS} rounds of {SECONDS:g} s after a warm-up; the whole run took {seconds:.0f} s.
-The digits are of one noisy machine: take the ratios, and run it on yours.
+Each number is the median of several rounds after a warm-up; those of decisions, publishes and appends ({ROUNDS} of
+{SECONDS:g} s each) take turns. The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the
+ratios, and run it on yours.
 
 {table(rows)}
 

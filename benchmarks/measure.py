@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
+from typing import NamedTuple
 
 from msgspec import Struct
 
-ROUNDS = 3
-SECONDS = 1.0
+ROUNDS = 5
+SECONDS = 0.8
 
 Step = Callable[[int], Awaitable[object]]
 """One operation; the argument counts from 0 and never repeats within a benchmark."""
@@ -30,43 +31,39 @@ class Row(Struct, frozen=True):
     aim: str = ""
 
 
-async def rate(step: Step, *, in_flight: int = 1, seconds: float = SECONDS) -> float:
-    """How many `step`s a second are done with so many going on at once: median of the rounds."""
+class Load(NamedTuple):
+    """One thing to be measured: its step, and how many of them go on at once."""
+
+    step: Step
+    in_flight: int = 1
+
+
+async def rates(loads: Mapping[str, Load], *, seconds: float = SECONDS) -> dict[str, float]:
+    """How many steps a second each does. Their rounds alternate, so that a noisy minute hits all of them alike."""
     numbers = count()
-    await _round(step, numbers, in_flight, seconds / 2)
-    return statistics.median([await _round(step, numbers, in_flight, seconds) for _ in range(ROUNDS)])
+    found: dict[str, list[float]] = {name: [] for name in loads}
+    for number in range(ROUNDS + 1):
+        for name, load in loads.items():
+            found[name].append(await _round(load, numbers, seconds if number else seconds / 2))
+    return {name: statistics.median(each[1:]) for name, each in found.items()}
 
 
-async def _round(step: Step, numbers: count[int], in_flight: int, seconds: float) -> float:
+async def _round(load: Load, numbers: count[int], seconds: float) -> float:
     start = time.perf_counter()
     end = start + seconds
 
     async def worker() -> int:
         done = 0
         while time.perf_counter() < end:
-            await step(next(numbers))
+            await load.step(next(numbers))
             done += 1
         return done
 
-    done = sum(await asyncio.gather(*(worker() for _ in range(in_flight))))
+    done = sum(await asyncio.gather(*(worker() for _ in range(load.in_flight))))
     return done / (time.perf_counter() - start)
 
 
-def rate_of(step: Callable[[], object], *, seconds: float = SECONDS) -> float:
-    """The same for a function that blocks, one at a time."""
-
-    def run(limit: float) -> float:
-        start, done = time.perf_counter(), 0
-        while time.perf_counter() - start < limit:
-            step()
-            done += 1
-        return done / (time.perf_counter() - start)
-
-    run(seconds / 2)
-    return statistics.median([run(seconds) for _ in range(ROUNDS)])
-
-
-async def bulk(work: Callable[[], Awaitable[int]], *, rounds: int = ROUNDS, warm_up: bool = True) -> float:
+async def bulk(work: Callable[[], Awaitable[int]], *, rounds: int = 3, warm_up: bool = True) -> float:
     """Things a second, where `work` handles many and returns how many it handled."""
     if warm_up:
         await work()
