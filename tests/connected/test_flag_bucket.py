@@ -1,0 +1,220 @@
+"""The flag bucket on a real server: values only go up, and readers see them, over restarts of everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from events.facts import EVERYONE, NOBODY, TESTERS
+from projections.flags import FlagSnapshot, Window, decode, encode, evaluate
+from services.connection import Connection
+from services.flag_bucket import FlagBucket, FlagReader
+from services.log.streams import create_streams
+from services.marks import MARK, Mark
+from tests.histories import START
+from tests.nats_process import NatsProcess
+
+pytestmark = pytest.mark.connected
+
+ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
+
+
+def mark(revision: int) -> Mark:
+    return Mark(revision, START, "")
+
+
+@pytest.fixture
+async def bucket(nats_client: Connection) -> FlagBucket:
+    await create_streams(nats_client.jetstream())
+    return FlagBucket(nats_client.jetstream())
+
+
+class Clock:
+    """A wall clock and a monotonic one, moved by hand."""
+
+    def __init__(self) -> None:
+        self.wall = START
+        self.monotonic = 0.0
+
+
+@asynccontextmanager
+async def reading(connection: Connection, folder: Path | None, clock: Clock | None = None) -> AsyncIterator[FlagReader]:
+    clock = clock or Clock()
+    reader = FlagReader(connection, folder, lambda: clock.wall, lambda: clock.monotonic)
+    await reader.start(limit=0.5)
+    try:
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def until(true: Callable[[], object], within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not true():  # noqa: ASYNC110 (bounded)
+            await asyncio.sleep(0.01)
+
+
+async def test_an_older_snapshot_never_replaces_a_newer_one(bucket: FlagBucket, nats_client: Connection) -> None:
+    late = FlagBucket(nats_client.jetstream())
+    await late.write([replace(ON, revision=9)])
+    await bucket.write([ON])
+    await bucket.write([OFF])
+    await late.write([ON])  # it last saw revision 9 there
+    assert decode((await bucket.get("vaos")).data) == OFF
+    await FlagBucket(nats_client.jetstream()).write([ON], repair=True)
+    assert decode((await bucket.get("vaos")).data) == OFF
+
+
+async def test_many_writers_racing_leave_the_newest(bucket: FlagBucket, nats_client: Connection) -> None:
+    writers = [FlagBucket(nats_client.jetstream()) for _ in range(8)]
+    for first in range(1, 80, 8):
+        await asyncio.gather(*(w.write([replace(ON, revision=first + n)]) for n, w in enumerate(writers)))
+        assert decode((await bucket.get("vaos")).data).revision == first + 7
+
+
+async def test_a_deleted_or_damaged_value_is_written_again(bucket: FlagBucket, nats_client: Connection) -> None:
+    await bucket.write([ON])
+    store = await nats_client.jetstream().key_value("flags")
+    await store.delete("vaos")
+    assert await bucket.repair([ON]) == 1
+    assert (await bucket.get("vaos")).data == encode(ON)
+    await store.put("vaos", b"damaged")
+    assert await bucket.repair([ON]) == 1
+    assert await bucket.repair([ON]) == 0
+
+
+async def test_a_reader_without_any_state_is_cold(bucket: FlagBucket, nats_client: Connection) -> None:
+    async with reading(nats_client, None) as reader:
+        assert reader.cold
+        assert reader.snapshot("vaos") is None
+        assert "no flags are known" in reader.problems()[0]
+
+
+async def test_a_reader_follows_the_bucket(bucket: FlagBucket, nats_client: Connection) -> None:
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None) as reader:
+        assert (reader.cold, reader.position, reader.stale_since) == (False, 10, None)
+        assert reader.snapshot("vaos") == reader.toggle("a") == ON
+        await bucket.write([OFF])
+        await bucket.mark(mark(11))
+        assert await reader.wait_for(11, 5)
+        assert reader.all() == {"vaos": OFF}
+        assert not await reader.wait_for(12, 0.05)
+
+
+async def test_a_cancelled_rollout_does_not_answer_and_its_keys_are_free(
+    bucket: FlagBucket, nats_client: Connection
+) -> None:
+    other = replace(ON, rollout="other", revision=12)
+    await bucket.write([replace(ON, revision=11, phase="cancelled", toggles=(), exposure=NOBODY), other])
+    await bucket.mark(mark(12))
+    async with reading(nats_client, None) as reader:
+        assert reader.snapshot("vaos") is None
+        assert reader.toggle("a") == other
+        assert list(reader.all()) == ["other"]
+
+
+async def test_silence_of_the_projector_makes_the_flags_stale(bucket: FlagBucket, nats_client: Connection) -> None:
+    clock = Clock()
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None, clock) as reader:
+        clock.monotonic, clock.wall = 4.9, START + timedelta(seconds=4.9)
+        assert reader.stale_since is None
+        clock.monotonic = 5.1
+        assert reader.stale_since == START
+        assert reader.snapshot("vaos") == ON
+        assert "stale since" in reader.problems()[0]
+        await bucket.mark(Mark(10, START, "again"))
+        await until(lambda: reader.stale_since is None)
+
+
+async def test_a_mark_from_a_projector_left_behind_is_no_sign_of_life(
+    bucket: FlagBucket, nats_client: Connection
+) -> None:
+    clock = Clock()
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None, clock) as reader:
+        clock.monotonic = 6.0
+        assert not await bucket.mark(mark(9))
+        store = await nats_client.jetstream().key_value("flags")
+        await store.put(MARK, b'{"revision":9,"when":"2022-07-29T12:00:00Z","hash":""}')
+        await bucket.write([ON])
+        await until(lambda: reader.snapshot("vaos"))
+        assert reader.stale_since is not None
+        assert reader.position == 10
+
+
+async def test_a_restart_of_the_server_leaves_no_blind_time(
+    bucket: FlagBucket, nats_client: Connection, nats_server: NatsProcess
+) -> None:
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None) as reader:
+        nats_server.restart()
+        await until(lambda: nats_client.is_connected and nats_client.stats["reconnects"])
+        await bucket.write([OFF])
+        await bucket.mark(mark(11))
+        assert await reader.wait_for(11, 3)
+        assert reader.snapshot("vaos") == OFF
+
+
+async def test_with_the_server_gone_a_restarted_reader_goes_on_from_disk(
+    bucket: FlagBucket, nats_client: Connection, nats_server: NatsProcess, tmp_path: Path
+) -> None:
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, tmp_path):
+        pass
+    nats_server.kill()
+    await until(lambda: not nats_client.is_connected)
+    async with reading(nats_client, tmp_path) as reader:
+        assert (reader.cold, reader.position, reader.snapshot("vaos")) == (False, 10, ON)
+        assert reader.stale_since == START
+    (kept := tmp_path / "last-known-flags").write_bytes(kept.read_bytes().replace(b"everyone", b"testers "))
+    async with reading(nats_client, tmp_path) as reader:
+        assert reader.cold
+
+
+async def test_a_clock_that_jumps_back_never_reopens_a_window(
+    bucket: FlagBucket, nats_client: Connection, tmp_path: Path
+) -> None:
+    window = Window("s1", "t-1", START, START + timedelta(hours=1))
+    snapshot = replace(ON, phase="veteran_testing", exposure=TESTERS, windows=(window,), testers={"t-1": "h"})
+    await bucket.write([snapshot])
+    await bucket.mark(mark(10))
+    clock = Clock()
+
+    def on(reader: FlagReader) -> bool:
+        return evaluate(snapshot, "user", reader.time(), lambda _user: "h").value
+
+    async with reading(nats_client, tmp_path, clock) as reader:
+        clock.wall = START + timedelta(minutes=59)
+        assert on(reader)
+        clock.wall = START + timedelta(minutes=60)
+        assert not on(reader)
+        clock.wall = START + timedelta(minutes=30)
+        assert not on(reader)
+        assert "the clock has gone back" in reader.problems()[0]
+    async with reading(nats_client, tmp_path, clock) as reader:
+        assert not on(reader)
+
+
+async def test_time_is_never_before_a_snapshot_that_is_known(bucket: FlagBucket, nats_client: Connection) -> None:
+    def early() -> datetime:
+        return START - timedelta(hours=1)
+
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    reader = FlagReader(nats_client, None, early)
+    await reader.start()
+    assert reader.time() == START
+    await reader.stop()
