@@ -40,8 +40,8 @@ class NatsProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Return when clients can connect."""
+    def start(self, within: float = READY_WITHIN) -> None:
+        """Return when clients can connect; AssertionError after `within` seconds."""
         config = self.folder / "nats.conf"
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nports_file_dir: "{self.folder}"\n'
@@ -51,11 +51,11 @@ class NatsProcess:
         )
         self._process = subprocess.Popen([self._binary, "-c", str(config)], stdin=subprocess.DEVNULL)
         ports = self.folder / f"nats-server_{self._process.pid}.ports"
-        self.port = int(self._wait_for(ports).rsplit(":", 1)[1])
+        self.port = int(self._wait_for(ports, within).rsplit(":", 1)[1])
 
-    def _wait_for(self, ports: Path) -> str:
+    def _wait_for(self, ports: Path, within: float) -> str:
         assert self._process is not None
-        end = time.monotonic() + READY_WITHIN
+        end = time.monotonic() + within
         while time.monotonic() < end and self._process.poll() is None:
             try:
                 return str(json.loads(ports.read_text())["nats"][0])

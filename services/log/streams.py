@@ -13,7 +13,7 @@ from typing import Any
 
 from nats import errors
 from nats.js import JetStreamContext, api
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from services.log.protocol import Unavailable
 
@@ -22,6 +22,8 @@ ATTEMPTS = "ATTEMPTS"
 FLAGS = "flags"  # the bucket; its stream is KV_flags
 LARGEST = 1024 * 1024  # bytes of one message, headers included
 DUPLICATES = 120.0  # seconds; only a shortcut: the truth is the bytes in the log
+_ALREADY_THERE = 10058
+_NO_PEERS_YET = 10005
 _YEAR = 365 * 24 * 3600.0
 
 
@@ -96,26 +98,47 @@ def _flags(replicas: int) -> api.StreamConfig:
     )
 
 
-async def create_streams(js: JetStreamContext, replicas: int = 1) -> None:
+async def create_streams(js: JetStreamContext, replicas: int = 1, limit: float = 30.0) -> None:
     """Make what is missing. What exists stays as it is, differences are `problems`' to tell.
 
-    Raises Unavailable, naming the stream that could not be made and why.
+    A cluster that has no leader yet is waited for, `limit` seconds in all. Raises Unavailable, naming the stream that
+    could not be made and why.
     """
+    end = asyncio.get_running_loop().time() + limit
     for config in wanted(replicas):
-        try:
-            await js.stream_info(str(config.name))
-        except NotFoundError:
-            await _create(js, config)
-        except (errors.Error, OSError) as error:
-            raise Unavailable(f"nobody answers for stream {config.name}: {error}") from error
+        while why := await _make(js, config):
+            if asyncio.get_running_loop().time() > end:
+                raise Unavailable(f"after {limit:g} s there is no stream {config.name}: {why}")
+            await asyncio.sleep(0.2)
 
 
-async def _create(js: JetStreamContext, config: api.StreamConfig) -> None:
+async def _make(js: JetStreamContext, config: api.StreamConfig) -> str:
+    """Make the stream unless it is there. "": it is there now; otherwise why it may come later."""
+    try:
+        await js.stream_info(str(config.name))
+    except NotFoundError:
+        return await _add(js, config)
+    except (errors.Error, OSError) as error:
+        return _may_pass(config, error)
+    return ""
+
+
+async def _add(js: JetStreamContext, config: api.StreamConfig) -> str:
     try:
         await js.add_stream(config)
     except (errors.Error, OSError) as error:
-        if getattr(error, "err_code", 0) != 10058:  # somebody else made it meanwhile, otherwise
-            raise Unavailable(f"stream {config.name} cannot be made: {error}") from error
+        if getattr(error, "err_code", 0) == _ALREADY_THERE:  # somebody else made it meanwhile, otherwise
+            return ""
+        return _may_pass(config, error)
+    return ""
+
+
+def _may_pass(config: api.StreamConfig, error: Exception) -> str:
+    """Why it failed, if trying again may help; Unavailable if the server said no."""
+    lasting = isinstance(error, APIError) and not isinstance(error, ServiceUnavailableError)
+    if lasting and getattr(error, "err_code", 0) != _NO_PEERS_YET:
+        raise Unavailable(f"stream {config.name} cannot be made: {error}") from error
+    return str(error) or type(error).__name__
 
 
 async def wait_for_streams(js: JetStreamContext, limit: float = 30.0) -> None:

@@ -7,6 +7,7 @@ Docker daemon answers; where none does, the test is skipped and says so.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import uuid
@@ -45,13 +46,24 @@ ENTRYPOINT ["/nats-server", "-c", "/nats.conf"]
 CONFIG = 'jetstream { store_dir: "/data", sync_interval: always }\n'
 
 
-@pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
+def reach_docker() -> docker.DockerClient | str:
+    """The daemon's client, or why there is none."""
     try:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
-        pytest.skip(f"NO DOCKER DAEMON ANSWERS, nothing was tested in containers: {error}")
+        return str(error)
+    return client
+
+
+@pytest.fixture
+def client() -> Iterator[docker.DockerClient]:
+    client = reach_docker()
+    if isinstance(client, str):
+        with warnings.catch_warnings():  # docker leaves the socket it could not connect to the garbage collector
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        pytest.skip(f"NO DOCKER DAEMON ANSWERS, nothing was tested in containers: {client}")
     if not client.networks.list(names=["bridge"]):
         client.close()
         pytest.skip("THE DOCKER DAEMON HAS NO BRIDGE NETWORK, no container's port can be reached")

@@ -260,7 +260,7 @@ def block(server: NatsProcess) -> Path:
 async def what_is_said(server: NatsProcess, read_up_to: int) -> str:
     """The complaints of the server, of `problems`, and of followers that start anew or go on from `read_up_to`."""
     try:
-        server.start()
+        server.start(within=3)
     except AssertionError as error:
         return str(error)  # nats-server 2.15.1 may never end its recovery: the service does not become ready
     connection = await connect_nats(server.url, name="test")
