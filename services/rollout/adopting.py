@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from events.plan.checks import check
 from msgspec.structs import asdict, replace
 
 from events import facts as f
 from events.facts import Actor, Fact
+from events.plan.checks import check
+from events.plan.problems import path_words
 from events.plan.schema import Plan, Stage
 from services.rollout import commands as c
 from services.rollout import exposure, steps
@@ -45,7 +46,7 @@ def adopt(command: c.Adopt, rollout: str, by: Actor, around: Surroundings) -> tu
 
 
 def _check(plan: Plan) -> None:
-    errors = [f"{finding.path}: {finding.text}" for finding in check(plan) if finding.level == "error"]
+    errors = [f"{path_words(finding.path)}: {finding.text}" for finding in check(plan) if finding.level == "error"]
     if errors:
         raise Refused(errors, "invalid")
 

@@ -48,13 +48,14 @@ def due(rollout: Rollout, now: datetime) -> tuple[Due, ...]:
 
 def _windows(rollout: Rollout) -> Iterator[Due]:
     for session in rollout.sessions.values():
-        if session.outcome or session.window == "closed":
+        if session.window == "closed":
             continue
         may_open = rollout.exposed and not rollout.halted
-        if session.window == "ahead" and not may_open:
+        ahead = session.window == "ahead" and not session.outcome
+        if ahead and not may_open:
             yield from _missed(rollout, session)
             continue
-        if session.window == "ahead":
+        if ahead:
             key = f"clock:open:{session.id}:{session.ordinal}:{session.opens:%Y%m%dT%H%M%S}"
             yield Due(session.opens, OpenWindow(session.id), key, f"the window of {session.id} opens")
         if session.closes is not None:

@@ -15,7 +15,7 @@ from services.rollout.guards import Move
 from services.rollout.phases import RULES, sources
 from services.rollout.refusals import Refused, refuse
 from services.rollout.snapshots import entries_of
-from services.rollout.state import Rollout, Session
+from services.rollout.state import Rollout
 
 
 def attempt(asked: Asked, name: str, step: str = "") -> None:
@@ -152,13 +152,10 @@ def cancel(asked: Asked) -> tuple[Fact, ...]:
     return (*_unfinished(asked.rollout, "the release was cancelled"), f.PhaseEntered("cancelled"))
 
 
-def unfinished(rollout: Rollout) -> tuple[Session, ...]:
-    """Sessions whose window is ahead or open and that nobody has recorded."""
-    return tuple(s for s in rollout.sessions.values() if not s.outcome and s.window != "closed")
-
-
 def _unfinished(rollout: Rollout, because: str) -> tuple[Fact, ...]:
-    return tuple(f.SessionCancelled(s.id, because) for s in unfinished(rollout))
+    """Sessions that will not take place are cancelled; windows of recorded ones that are still open close."""
+    pending = [s for s in rollout.sessions.values() if s.window != "closed"]
+    return tuple(f.WindowClosed(s.id) if s.outcome else f.SessionCancelled(s.id, because) for s in pending)
 
 
 def _enter_stage(rollout: Rollout, number: int) -> tuple[Fact, ...]:
