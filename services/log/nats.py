@@ -230,9 +230,11 @@ class JetStreamLog:
 
     async def problems(self) -> list[str]:
         found = await streams.problems(self._connection.jetstream(timeout=self._try_for))
-        head = 0 if found else await self.head()
-        if not found and head < self._seen:
-            found.append(f"the log reached revision {self._seen} and now ends at {head}: records are lost")
+        try:
+            if not found:
+                await self._insist(lambda: self._reaches(self._seen), "cannot read the log's last revision")
+        except Gap as lost:
+            found.append(str(lost))
         return found
 
     # -- one request each

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from services.connection import connect_nats, without_password
-from services.embedded import EmbeddedServer, FolderInUse, ServerFailed, find_server, running_url
+from services.embedded import EmbeddedServer, FolderInUse, running_url
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
+from services.nats_server import ServerFailed, find_server
 
 pytestmark = pytest.mark.connected
 

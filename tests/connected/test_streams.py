@@ -89,7 +89,7 @@ async def test_a_log_made_anew_behind_our_back_is_noticed(js: JetStreamContext, 
         await log.append("vaos", b"%d" % number, expected=number, command_id=str(number))
     await js.delete_stream("ROLLOUTS")
     await create_streams(js)
-    assert await log.problems() == ["the log reached revision 3 and now ends at 0: records are lost"]
+    assert await log.problems() == ["the log was read up to revision 3, but its last is 0: records are lost"]
 
 
 async def test_a_stream_that_began_later_has_lost_its_history(js: JetStreamContext) -> None:

@@ -26,10 +26,10 @@ with warnings.catch_warnings():  # testcontainers 4.15 warns of its own decorato
     from testcontainers.community.nats import NatsContainer
 
 from services.connection import connect_nats
-from services.embedded import find_server
 from services.log.nats import JetStreamLog
 from services.log.protocol import Entry
 from services.log.streams import create_streams
+from services.nats_server import find_server
 
 pytestmark = [
     pytest.mark.containers,
