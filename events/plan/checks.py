@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from events.plan.findings import Finding, Findings
 from events.plan.gaps import Path
 from events.plan.limits import limits
-from events.plan.names import nearest
+from events.plan.names import IDENTIFIER, nearest
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Planned
 from events.plan.steps import stages, watches
@@ -73,6 +73,9 @@ def _whole(plan: Plan) -> Findings:
         )
     if plan.id in plan.after:
         yield Finding("error", ("after",), "the plan comes after itself")
+    for other in plan.after:
+        if not IDENTIFIER.fullmatch(other):
+            yield Finding("error", ("after",), f"expected the id of a plan, found {other!r}")
     if not plan.readers:
         yield Finding("error", ("readers",), "nobody asks for the toggles; name at least one reader")
     if not plan.title:

@@ -20,6 +20,7 @@ Then = Literal["", "halt", "roll back"]
 
 Seconds = Annotated[int, Meta(description="A span of time in seconds. Written as '30 minutes', '1 week', ...")]
 Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 ToggleKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,250}$")]
 
 
@@ -288,8 +289,8 @@ class Rollback(_Part, frozen=True):
 class Freeze(_Part, frozen=True):
     """A span of local days (both included) in which nothing is promoted."""
 
-    first: str
-    last: str
+    first: Day
+    last: Day
     why: str = ""
 
 

@@ -195,7 +195,9 @@ def freeze(written: Written, fail: Fail) -> Written:
                 day = ""
             if not day:
                 fail(field, f"expected a day such as 2022-11-24, found {text!r}")
-            done[field] = day or text
+                del done[field]
+            else:
+                done[field] = day
     return done
 
 

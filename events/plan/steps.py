@@ -32,6 +32,8 @@ def stages(plan: Plan) -> Findings:
             yield Finding(
                 "warning", path, f"{stage.to!r} begins below the {before:g}% that the stages before may reach"
             )
+        if stage.up_to is not None and stage.up_to < share(stage):
+            yield Finding("error", path, f"goes down: from {share(stage):g}% to {stage.up_to:g}%")
         if stage.percentage == 0:
             yield Finding("question", path, "switches on for nobody (0%): is it meant?")
         reached[stage.group] = max(before, stage.up_to or share(stage))

@@ -131,8 +131,6 @@ class Walk:
             return data  # a shape has read it already
         if isinstance(data, dict) and kind is Length:
             return self.part(Length, data, path)
-        if isinstance(data, dict) and kind is Planned:
-            return self.part(Planned, data, path)
         if kind is not Quantity and not isinstance(data, str):
             hint = "a date in words" if kind is Planned else "a length of time such as '30 minutes'"
             return self.fail(path, f"expected {hint}, found {found(data)}")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.plan.checks import check
+from events.plan.reading import PlanError, read_plan
 from events.plan.schema import Plan
 from services.plan_file import parse
 
@@ -35,3 +40,41 @@ def test_the_examples_are_as_different_as_they_claim() -> None:
     assert not experiment.toggles
     assert experiment.testing.waived
     assert experiment.go_live.experiment is not None
+
+
+def places(data: Any) -> list[tuple[Any, Any]]:
+    """Every container of the data with every key in it."""
+    keys = data.keys() if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+    return [place for key in keys for place in [(data, key), *places(data[key])]]
+
+
+ODDITIES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.sampled_from(
+        ["TBD", "x", "???", "everyone", "25%", "5% to 25%", "10% of Staff", "1 week", "0-24 hrs", "2022-02-30"]
+    ),
+    st.just([]),
+    st.just({}),
+    st.just(["TBD"]),
+    st.just({"TBD": "TBD"}),
+    st.just({"text": "TBD"}),
+)
+
+
+@pytest.mark.timeout(1_800)
+@given(st.sampled_from(PLANS), st.data())
+def test_one_odd_value_gives_a_plan_that_stores_or_a_plan_error(path: Path, data: st.DataObject) -> None:
+    written = yaml.load(path.read_text(), yaml.BaseLoader) | {"draft": True}
+    container, key = data.draw(st.sampled_from(places(written)))
+    container[key] = data.draw(ODDITIES)
+    try:
+        plan = read_plan(written, default_id="a-plan")
+    except PlanError as error:
+        assert error.problems  # noqa: PT017
+        return
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+    check(plan)

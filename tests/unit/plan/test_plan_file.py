@@ -134,6 +134,7 @@ def test_a_plan_at_the_limit_is_read() -> None:
     assert len(plan.groups["Many"].users) == 2_000
 
 
+@pytest.mark.timeout(1_800)
 @given(st.text() | st.text(alphabet="abc:-[]{}#&*!|>'\"%@`, \n\t\\0123456789"))
 def test_any_text_gives_a_plan_or_a_plan_file_error(text: str) -> None:
     for source in (text, text.encode(), f"title: A\nreminders:\n- {text}"):
@@ -143,6 +144,7 @@ def test_any_text_gives_a_plan_or_a_plan_file_error(text: str) -> None:
             assert error.problems  # noqa: PT017
 
 
+@pytest.mark.timeout(1_800)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -252,6 +252,7 @@ def well_formed(kind: Any) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
+@pytest.mark.timeout(1_800)
 @given(st.one_of(ANYTHING, well_formed(Plan).map(lambda parts: {"title": "A"} | parts)), st.text(max_size=5))
 def test_reading_anything_gives_a_plan_that_stores_or_a_plan_error(data: object, default_id: str) -> None:
     try:
@@ -263,6 +264,7 @@ def test_reading_anything_gives_a_plan_that_stores_or_a_plan_error(data: object,
     check(plan)
 
 
+@pytest.mark.timeout(1_800)
 @given(st.text(alphabet="0123456789 ,.-+%eEmshdaywk to<>/µ"))
 def test_little_languages_refuse_with_a_value_error_only(text: str) -> None:
     for read in (words.seconds, words.length, words.interval, words.window, words.quantity, words.between):

@@ -202,6 +202,12 @@ def test_a_date_in_a_freeze_is_warned_about() -> None:
     assert any("falls into the freeze" in text for text in found(plan, "warning"))
 
 
+def test_a_freeze_without_its_days_is_a_gap_and_no_freeze() -> None:
+    plan = plan_with(freezes=[{"first": "TBD", "why": "Holidays"}])
+    assert plan.freezes == ()
+    assert {gap.path for gap in plan.gaps} == {"freezes / 1 / first", "freezes / 1 / last"}
+
+
 def test_expected_users_are_words_beside_the_actual() -> None:
     plan = plan_with(rollout={"stages": [{"to": "5%", "users": "about 700"}, {"to": "everyone", "users": 14000}]})
     assert [stage.users for stage in plan.rollout.stages] == ["about 700", "14000"]
@@ -334,6 +340,8 @@ def test_several_kinds_of_actor_are_refused_with_the_reason() -> None:
         ({"groups": {"Both": {"users": ["a"], "attribute": "b", "any_of": ["c"]}}}, "either users: or attribute:"),
         ({"rollout": {"stages": []}}, "is empty"),
         ({"deploy": {"watch": []}}, "is empty"),
+        ({"after": ["Another Plan"]}, "expected the id of a plan, found 'Another Plan'"),
+        ({"rollout": {"stages": [{"percentage": 50, "up_to": 25}, "everyone"]}}, "goes down: from 50% to 25%"),
     ],
 )
 def test_what_cannot_be_adopted_is_an_error_of_the_check(parts: dict[str, Any], text: str) -> None:
