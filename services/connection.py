@@ -121,7 +121,7 @@ def _options(url: str, name: str, connection: Connection, errors: _Errors) -> di
 
     return {
         "servers": [part.strip() for part in url.split(",")],
-        "name": f"cutover-{name}",
+        "name": name,
         "error_cb": on_error,
         "reconnected_cb": on_reconnected,
         "connect_timeout": 2,
