@@ -1,4 +1,4 @@
-"""`python -m services.cli`: the same as `cutover`."""
+"""`python -m services.cli` is `cutover`."""
 
 from services.cli import main
 

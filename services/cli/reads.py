@@ -133,7 +133,7 @@ def trail(items: Iterable[Json], *, with_rollout: bool = False) -> Iterator[Tabl
         grid.add_column(overflow="fold")
         head = f"{instant(first['when']):%Y-%m-%d %H:%M} UTC  {_who(first)}"
         grid.add_row(
-            Text(str(first["revision"]) if first["revision"] else "no"),
+            Text(str(first["revision"]) if first["revision"] else "-"),
             Text(f"{first['rollout']}  {head}" if with_rollout else head, style="bold"),
         )
         for line in (*(fact["says"] for fact in facts), *_why(first)):

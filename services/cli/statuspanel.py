@@ -5,7 +5,7 @@ One rule: everything is said in words; colour and weight only repeat it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.box import ROUNDED
 from rich.console import Group, RenderableType
@@ -56,7 +56,7 @@ def _facts(status: Json, now: datetime) -> Table:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("Phase", Text(_phase(status)))
-    grid.add_row("Since", Text(f"{local(entered, zone)}, for {span(now - entered)}"))
+    grid.add_row("Since", Text(f"{local(entered, zone)}, {_for(now - entered)}"))
     grid.add_row("On for", Text(_exposure(status)))
     if status.get("halted"):
         because = status.get("halted_because")
@@ -67,9 +67,14 @@ def _facts(status: Json, now: datetime) -> Table:
     return grid
 
 
+def _for(length: timedelta) -> str:
+    return f"for {span(length)}" if length >= timedelta(minutes=1) else "just now"
+
+
 def _phase(status: Json) -> str:
-    stage = status.get("stage")
-    return phase_words(status["phase"]) + (f", stage {stage}" if stage else "")
+    several = status["phase"] == "cutover" and status.get("stages", 1) > 1
+    stage = f", stage {status['stage']} of {status['stages']}" if several else ""
+    return phase_words(status["phase"]) + stage
 
 
 def _exposure(status: Json) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+HOUR = 3600
+UNITS = (("week", 604_800), ("day", 86_400), ("hour", HOUR), ("minute", 60), ("second", 1))
 
 
 def instant(text: str) -> datetime:
@@ -26,8 +27,10 @@ def local(when: datetime, zone: str = "UTC") -> str:
 
 
 def span(length: timedelta) -> str:
-    """The two largest units: "1 day 4 hours", "30 minutes", "0 seconds"."""
-    left = max(0, int(length.total_seconds()))
+    """The two largest units: "1 day 4 hours", "30 minutes"; seconds only under an hour."""
+    left = max(0, round(length.total_seconds()))
+    if left >= HOUR:
+        left = round(left / 60) * 60
     parts = []
     for unit, seconds in UNITS:
         count, left = divmod(left, seconds)

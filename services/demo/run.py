@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 from events.plan.schema import Plan
 from services.cli.planfile import load
-from services.cli.reads import trail
 from services.cli.screen import out, say
 from services.client import CannotAsk
 from services.demo import story
+from services.demo.cast import MORGAN
 from services.demo.theatre import Theatre
 
 ROLLOUT = "vaos-service-integration"
@@ -37,8 +37,11 @@ def play(*, breach: bool = False, pace: float = 0.4) -> None:
         _until_decided(on, plan, complete, draft, filled)
         story.cut_over(on, complete)
         if breach:
+            on.later("2022-08-15T09:00", "an hour after the cutover")
             story.breached(on, complete)
             _second_try(on, complete)
+        else:
+            on.later("2022-08-16T08:00", "a day after the cutover")
         story.live(on, complete)
         story.results(on, complete)
         story.closed(on, complete)
@@ -48,7 +51,8 @@ def play(*, breach: bool = False, pace: float = 0.4) -> None:
 def _until_decided(on: Theatre, plan: Plan, complete: Plan, draft: Path, filled: Path) -> None:
     story.adopted(on, plan, draft)
     on.later("2022-07-29T09:30", "the day of the deployment")
-    story.deployed(on, plan, "2022.07.29")
+    first = "CI reports both services; with the second a day of watching begins. Nobody sees anything yet."
+    story.deployed(on, plan, "2022.07.29", first)
     story.prerequisites(on, plan)
     story.watched(on, plan)
     on.later("2022-08-01T09:00", "Monday morning")
@@ -60,25 +64,24 @@ def _until_decided(on: Theatre, plan: Plan, complete: Plan, draft: Path, filled:
 
 def _second_try(on: Theatre, plan: Plan) -> None:
     on.later("2022-08-16T09:30", "the next morning, with the cause found and mended")
-    story.deployed(on, plan, "2022.08.16")
+    again = "The whole way again: the mended code is watched for a day, tested and decided about anew."
+    story.deployed(on, plan, "2022.08.16", again)
     story.watched(on, plan)
     story.tested(on, plan, "veteran-2", "user-2718", "2022-08-18T10:00")
     story.decided(on, plan, "14")
     on.later("2022-08-19T08:00", "the next morning")
     story.cut_over(on, plan)
+    on.later("2022-08-20T08:00", "a day after the cutover")
 
 
 def _curtain(on: Theatre, seconds: float) -> None:
     """The end of the trail, and the numbers."""
-    lines = on.trail()
     on.scene("The trail, from its end")
-    for block in list(trail(lines))[-TAIL:]:
-        out().print(block)
-    records = len({line["revision"] for line in lines if line["revision"]})
-    refused = sum(1 for line in lines if line["outcome"] == "refused")
+    on.acts(MORGAN, "audit", on.rollout, "--last", str(TAIL))
+    records = len({line["revision"] for line in on.trail() if line["revision"]})
     out().print()
     say(
-        f"Closed. {records} records of who decided what, when and why, and {refused} refused attempts, "
+        f"Closed. {records} records of who decided what, when and why, and {on.refused} refused attempts, "
         f"in {seconds:.0f} seconds.",
         "bold",
     )
@@ -90,5 +93,5 @@ def plan_file(name: str) -> Path:
     places = (here.parent / "plans" / name, here / "plans" / name)
     for place in places:
         if place.is_file():
-            return place
+            return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
     raise CannotAsk(f"The demo's plan {name} is missing", *(f"looked for {place}" for place in places))

@@ -27,10 +27,10 @@ def adopted(on: Theatre, plan: Plan, file: Path) -> None:
     on.acts(MORGAN, "status", plan.id)
 
 
-def deployed(on: Theatre, plan: Plan, version: str) -> None:
+def deployed(on: Theatre, plan: Plan, version: str, said: str) -> None:
     """Code in production, every toggle off, and a day of watching."""
     on.scene("Code deployment")
-    on.says("CI reports both services. The day of watching begins when the last one is in; nobody sees anything yet.")
+    on.says(said)
     for service in plan.deploy.services:
         run = f"https://ci.example.gov/{service}/{version}"
         on.acts(PIPELINE, "report-deploy", plan.id, service, version, "--evidence", run)
@@ -125,7 +125,7 @@ def breached(on: Theatre, plan: Plan) -> None:
     """It goes wrong: stop, switch off, find out."""
     on.scene("Something is wrong")
     name = next(iter(plan.rollout.criteria))
-    on.says("An hour after the cutover the errors rise. Kim records it and stops the release on the spot.")
+    on.says("The errors rise. Kim records it, and stops the release on the spot; anybody who acts here may.")
     on.acts(KIM, "record-verdict", plan.id, name, "--value", "23", "--evidence", "https://example.gov/incidents/88")
     on.acts(KIM, "halt", plan.id, "--reason", "23 errors in 10 minutes: requests reach the wrong system")
     on.acts(MORGAN, "roll-back", plan.id, "--reason", "Errors after the cutover, incident 88")
@@ -137,6 +137,7 @@ def breached(on: Theatre, plan: Plan) -> None:
 
 def live(on: Theatre, plan: Plan) -> None:
     """The criteria of the cutover hold, and the release is declared live."""
+    on.says("The dashboards are quiet: the criteria hold with everyone on.")
     for name in plan.rollout.criteria:
         on.acts(KIM, "record-verdict", plan.id, name, "--value", GOOD.get(name, "1%"))
     on.scene("Go-live")
@@ -151,6 +152,7 @@ def results(on: Theatre, plan: Plan) -> None:
     for after in plan.go_live.results_after:
         on.next_thing()
         on.scene(f"Results after {after.text}")
+        on.says("What is known by now was kept by itself, as a snapshot. The rest people record.")
         for kpi, value in zip(plan.go_live.kpis, ("99.4%", "14%", "1 calls"), strict=True):
             on.acts(MORGAN, "record-result", plan.id, kpi.name, value, "--step", after.text)
         for question in plan.go_live.results:
@@ -167,6 +169,7 @@ def results(on: Theatre, plan: Plan) -> None:
 def closed(on: Theatre, plan: Plan) -> None:
     """The last questions, and the end."""
     on.scene("Closing")
+    on.says("Is anything left to do?")
     on.acts(MORGAN, "close", plan.id, "keep", ends=WANTING)
     answers = (
         "Better than hoped on all three",

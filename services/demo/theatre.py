@@ -50,6 +50,7 @@ class Theatre:
         self.pace = pace
         self.tokens: dict[str, str] = {}
         self.seen: dict[str, int] = {}
+        self.refused = 0
         self._folder = tempfile.TemporaryDirectory(prefix="cutover-demo-")
         port = _free_port()
         self.settings = Settings(
@@ -107,12 +108,10 @@ class Theatre:
 
     def says(self, text: str) -> None:
         """The narrator."""
-        self._breathe()
-        out().print(Text(text, style="italic"))
+        out().print(Text(f"\n{text}", style="italic"))
 
     def scene(self, title: str) -> None:
         """A new part of the story, with the time in the plan."""
-        self._breathe()
         console = out()
         console.print()
         console.rule(Text(f"{title}  ·  {local(self.clock(), self.zone)}", style="bold"), align="left", characters="─")
@@ -125,6 +124,7 @@ class Theatre:
         console.print(Text(f"{who}:", style="bold"))
         console.print(Text(f"$ cutover {shown(words)}", style="cyan"))
         code = self.asks(who, *words)
+        self.refused += code != 0
         if code != ends:
             raise DemoFailed(f"cutover {shown(words)} ended with {code}, expected {ends}")
 
@@ -143,7 +143,16 @@ class Theatre:
         return found
 
     def trail(self) -> list[Json]:
-        return list(self._admin.trail(self.rollout))
+        """All lines of the trail; refused attempts, which carry no revision, are waited for."""
+        found: list[Json] = []
+
+        def whole() -> bool:
+            found[:] = self._admin.trail(self.rollout, at_least=self.seen[self.rollout])
+            return len([line for line in found if line["outcome"] == "refused"]) >= self.refused
+
+        if not self._wait(whole):
+            raise DemoFailed(f"the trail lacks refused attempts: expected {self.refused}")
+        return found
 
     def expects(self, **wanted: object) -> None:
         """The story's own check of where the rollout stands."""

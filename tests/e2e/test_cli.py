@@ -1,0 +1,162 @@
+"""The command line against a service that `cutover up` started, as people and scripts use both."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli import app
+from tests.service_process import ROOT, ServiceProcess
+
+pytestmark = pytest.mark.connected
+
+ID = "vaos-service-integration"
+PLAN = str(ROOT / "plans" / "vaos-service-integration.yaml")
+
+
+class Ended(NamedTuple):
+    """How a command line ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Desk:
+    """Command lines against a running service."""
+
+    def __init__(self, service: ServiceProcess) -> None:
+        self.service = service
+        self.data = service.data
+
+    def run(self, *words: str, token: str = "") -> Ended:
+        """One command line, with the local admin's token unless another is given."""
+        env = {"CUTOVER_URL": self.service.url, "CUTOVER_DATA": str(self.data), "CUTOVER_TOKEN": token, "COLUMNS": "80"}
+        result = CliRunner().invoke(app, list(words), env=env)
+        return Ended(result.exit_code, result.stdout, result.stderr)
+
+    def done(self, *words: str, token: str = "") -> Any:
+        """The JSON answer of a command line that must succeed."""
+        ended = self.run(*words, "--json", token=token)
+        assert ended.code == 0, ended
+        return ended.json()
+
+
+@pytest.fixture(scope="module")
+def adopted(running_service: ServiceProcess) -> Desk:
+    desk = Desk(running_service)
+    assert desk.done("adopt", PLAN, "--command-id", "adopt-it")["revision"] == 1
+    return desk
+
+
+def test_a_repeated_command_id_gets_the_first_answer(adopted: Desk) -> None:
+    assert adopted.done("adopt", PLAN, "--command-id", "adopt-it")["revision"] == 1
+    again = adopted.run("note", ID, "something else", "--command-id", "adopt-it")
+    assert again.code == 1
+    assert "command id" in again.err
+
+
+def test_what_is_refused_is_exit_1_with_every_reason(adopted: Desk) -> None:
+    refused = adopted.run("cut-over", ID, "--json")
+    assert refused.code == 1
+    assert refused.json()["reasons"] != []
+    assert all(reason.split()[0] in refused.err for reason in refused.json()["reasons"])
+
+
+def test_a_rollout_that_is_not_there_is_exit_1(adopted: Desk) -> None:
+    for words in (("status", "nothing"), ("flags", "nothing"), ("note", "nothing", "x")):
+        ended = adopted.run(*words)
+        assert (ended.code, ended.out) == (1, "")
+        assert "'nothing'" in ended.err
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(adopted: Desk) -> None:
+    before = adopted.done("status", ID)["revision"]
+    ended = adopted.run("report-deploy", ID, "vets-api", "1", "--dry-run")
+    assert ended.code == 0
+    assert ended.out.startswith(f"Nothing written. At revision {before} this would happen:\n")
+    assert "code_deploy" in ended.out
+    assert adopted.done("status", ID)["revision"] == before
+
+
+def test_who_is_not_known_or_may_not_is_exit_2(adopted: Desk) -> None:
+    stranger = adopted.run("list", token="cut_" + "x" * 43)
+    assert stranger.code == 2
+    assert "token" in stranger.err
+    reader = adopted.done("token", "add", "rita", "--role", "reader")["token"]
+    assert adopted.run("list", token=reader).code == 0
+    assert adopted.run("note", ID, "x", token=reader).code == 2
+    assert adopted.run("token", "list", token=reader).code == 2
+
+
+def test_a_token_works_until_it_is_revoked(adopted: Desk) -> None:
+    made = adopted.run("token", "add", "pia", "--role", "approver", "--title", "VAOS Product Owner")
+    token = next(line for line in made.out.splitlines() if line.startswith("cut_"))
+    item = "VAOS Product Owner approved Veteran-facing launch"
+    assert adopted.run("attest", ID, item, token=token).code == 0
+    rows = adopted.done("token", "list")
+    assert [row["titles"] for row in rows if row["name"] == "pia"] == [["VAOS Product Owner"]]
+    assert token not in json.dumps(rows)
+    adopted.done("token", "revoke", "pia")
+    assert adopted.run("list", token=token).code == 2
+
+
+def test_reads_wait_for_the_revision_of_the_last_command(adopted: Desk) -> None:
+    revision = adopted.done("note", ID, "read me", "--note", "aside", "--evidence", "https://example.gov/1")["revision"]
+    assert adopted.done("status", ID, "--at-least", str(revision))["revision"] >= revision
+    line = adopted.done("audit", ID, "--last", "1", "--at-least", str(revision))[0]
+    assert (line["fact"], line["note"]) == ("noted", "aside")
+    assert line["evidence"] == [{"kind": "link", "source": "https://example.gov/1"}]
+    flags = adopted.done("flags", ID, "--user", "user-1", "--at-least", str(revision))
+    assert set(flags["flags"].values()) == {False}
+
+
+def test_everything_is_readable_in_80_columns_and_without_colour(adopted: Desk) -> None:
+    for words in (
+        ("list",),
+        ("status", ID),
+        ("flags", ID),
+        ("audit",),
+        ("audit", ID, "--last", "3"),
+        ("token", "list"),
+    ):
+        ended = adopted.run(*words)
+        assert ended.code == 0
+        assert "\x1b" not in ended.out
+        assert all(len(line) <= 80 for line in ended.out.splitlines())
+        assert ended.out.strip() != ""
+
+
+def test_a_rebuild_beside_the_running_service_leaves_what_is_read_as_it_was(adopted: Desk) -> None:
+    before = adopted.done("status", ID)
+    ended = adopted.run("rebuild", "--data", str(adopted.data), "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json()["records"] >= before["revision"]
+    assert adopted.done("status", ID) == before
+
+
+def test_init_does_no_harm_where_everything_is_there(adopted: Desk) -> None:
+    assert adopted.run("init", "--data", str(adopted.data)).code == 0
+    assert adopted.done("status", ID)["id"] == ID
+
+
+def test_up_says_where_it_is_and_ends_well_when_told_to(tmp_path: Path) -> None:
+    service = ServiceProcess(tmp_path / "data")
+    command = [sys.executable, "-m", "services.cli", "up", "--port", str(service.port), "--data", str(service.data)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert f"http://127.0.0.1:{service.port}" in first
+    assert (process.returncode, out) == (0, "")
