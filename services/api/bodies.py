@@ -1,4 +1,4 @@
-"""Bodies, bounded: a plain ASGI layer in front of the routes.
+"""Requests, bounded: a plain ASGI layer in front of the routes.
 
 One rule: no more of a body is kept than its limit, whatever Content-Length says or leaves out. What is over it is
 read and thrown away for a while, because a client that is still sending does not see an answer.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from services.api.problems import MEDIA_TYPE, encoded, failed
+from services.api.problems import MEDIA_TYPE, Failed, encoded, failed
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -40,13 +40,16 @@ def bounded(app: App) -> App:
             await app(scope, receive, send)
             return
         safely = _with_headers(send)
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            await _answer(safely, failed("malformed", "the address holds the character U+0000"))
+            return
         limit = limit_for(scope["method"], scope["path"])
         try:
             body = await _read(receive, limit)
         except Disconnected:
             return
         if body is None:
-            await _too_large(safely, limit)
+            await _answer(safely, failed("too-large", f"at most {limit} bytes are read here"))
         else:
             await app(scope, _replay(body, receive), safely)
 
@@ -93,14 +96,15 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def _too_large(send: Send, limit: int) -> None:
-    content = encoded(failed("too-large", f"at most {limit} bytes are read here"))
+async def _answer(send: Send, problem: Failed) -> None:
+    """Answered here, before any route; what is left of the body is not read, so the connection ends."""
+    content = encoded(problem)
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(content)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.start", "status": problem.problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
 

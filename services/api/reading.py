@@ -33,14 +33,25 @@ _STEP = re.compile(r"\.([A-Za-z_][A-Za-z_0-9]*)|\[([0-9]+)\]|\[\.\.\.\]")
 
 
 def read_json(body: bytes) -> Any:
-    """Plain data from JSON. Raises Failed (400) for what is no JSON, and for what is nested without end."""
+    """Plain data from JSON. Raises Failed (400) for what is no JSON, is nested without end, or cannot be kept."""
     try:
-        return msgspec.json.decode(body)
+        data = msgspec.json.decode(body)
     except RecursionError:
         raise failed("malformed", "the JSON is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         found = "an empty body" if not body.strip() else str(error)
         raise failed("malformed", f"the body must be JSON: {found}") from error
+    if b"\\u0000" in body and _holds_nul(data):
+        raise failed("malformed", "a text holds the character U+0000, which not every database can keep")
+    return data
+
+
+def _holds_nul(data: object) -> bool:
+    if isinstance(data, dict):
+        return any(_holds_nul(part) for pair in data.items() for part in pair)
+    if isinstance(data, list):
+        return any(_holds_nul(part) for part in data)
+    return isinstance(data, str) and "\0" in data
 
 
 def read_command(body: bytes, rollout: str) -> Command:

@@ -95,6 +95,18 @@ async def test_json_without_end_is_no_crash(careful: httpx.AsyncClient, path: st
     assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_what_no_database_could_keep_is_400(careful: httpx.AsyncClient) -> None:
+    for command in ({"type": "note", "text": "a\0b"}, {"type": "note", "text": "x", "evidence": [{"kind": "\0"}]}):
+        check(await careful.post(COMMANDS, json=command), 400, "U+0000")
+    for path in ("/v1/rollouts/a%00b", "/v1/audit?subject=%00", "/v1/rollouts/small/flags?user=%00"):
+        check(await careful.get(path), 400, "U+0000")
+
+
+async def test_an_address_that_is_no_utf_8_is_no_crash(careful: httpx.AsyncClient) -> None:
+    assert (await careful.get("/v1/rollouts/small/flags?user=%ff%fe")).status_code == 200
+    assert (await careful.get("/v1/rollouts/%ff/plan")).status_code == 404
+
+
 async def test_malformed_yaml_names_its_line(careful: httpx.AsyncClient) -> None:
     text = "title: A plan\ntoggles:\n  key: what: it is\n"
     problem = check(await careful.post("/v1/rollouts", content=text, headers=YAML), 422, "line 3", "needs quotes")
