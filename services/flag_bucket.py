@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -62,12 +63,26 @@ class FlagBucket:
             if outcome is not None:
                 raise outcome
 
-    async def repair(self, wanted: Sequence[FlagSnapshot]) -> int:
-        """Write what is missing, older, or different at the same revision; how many that were."""
+    async def repair(self, wanted: Sequence[FlagSnapshot], upto: int) -> int:
+        """Make it say what is wanted, which is all there is up to the revision `upto`; how many values did not.
+
+        Only a value from above `upto` is left alone: somebody has got further meanwhile.
+        """
         held = await self.all()
         different = [s for s in wanted if s.rollout not in held or held[s.rollout].data != encode(s)]
+        for snapshot in different:
+            there = held.get(snapshot.rollout)
+            if there and snapshot.revision < _revision(snapshot.rollout, there.data) <= upto:  # no record made it
+                await self._displace(snapshot, there)
         await self.write(different, repair=True)
         return len(different)
+
+    async def _displace(self, snapshot: FlagSnapshot, held: Held) -> None:
+        """Replace exactly this value, though its revision is higher."""
+        kv = await self._kv()
+        with suppress(KeyWrongLastSequenceError):
+            await kv.update(snapshot.rollout, encode(snapshot), last=held.sequence)
+        self._written.pop(snapshot.rollout, None)
 
     async def mark(self, mark: Mark) -> bool:
         """Say how far the bucket goes; False: somebody else has got further."""

@@ -91,7 +91,8 @@ class Projector:
 
     async def refresh(self) -> int:
         """Write the bucket's values anew where they differ (a tester was erased, a key was lost); how many did."""
-        return await self._publisher.repair(await asyncio.to_thread(self._stored_snapshots))
+        snapshots, upto = await asyncio.to_thread(read, self._engine, stored_snapshots)
+        return await self._publisher.repair(snapshots, upto)
 
     # -- records
 
@@ -177,9 +178,6 @@ class Projector:
         self._publisher.offer((), position)
         self._publisher.open = True
 
-    def _stored_snapshots(self) -> list[FlagSnapshot]:
-        return read(self._engine, stored_snapshots)
-
     # -- refused attempts
 
     async def _follow_attempts(self) -> None:
@@ -193,9 +191,14 @@ class Projector:
                 logger.info("refused attempts wait: %s", error)
 
 
-def stored_snapshots(connection: Connection, tables: Generation, _at: Position) -> list[FlagSnapshot]:
-    """Every rollout's snapshot as the tables have it."""
-    return [decode_known(stored).snapshot for stored in connection.execute(select(tables.states.c.known)).scalars()]
+def stored_snapshots(connection: Connection, tables: Generation, at: Position) -> tuple[list[FlagSnapshot], int]:
+    """Every rollout's snapshot as the tables have it, and the revision they are at.
+
+    Not of stopped rollouts: what came after the record that stopped them is not known, so the bucket's value stays.
+    """
+    states, stopped = tables.states.c, tables.stopped.c
+    stored = connection.execute(select(states.known).where(states.rollout.not_in(select(stopped.rollout)))).scalars()
+    return [decode_known(known).snapshot for known in stored], at.seq
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:

@@ -83,9 +83,9 @@ class Publisher:
     async def _with_testers(self, snapshots: list[FlagSnapshot]) -> list[FlagSnapshot]:
         return await asyncio.to_thread(filled, snapshots, self._hmacs) if snapshots else []
 
-    async def repair(self, snapshots: list[FlagSnapshot]) -> int:
-        """Make the bucket say what the tables say; how many values did not."""
-        return await self._bucket.repair(await self._with_testers(snapshots))
+    async def repair(self, snapshots: list[FlagSnapshot], upto: int) -> int:
+        """Make the bucket say what the tables say, which are at the revision `upto`; how many values did not."""
+        return await self._bucket.repair(await self._with_testers(snapshots), upto)
 
 
 def filled(snapshots: Iterable[FlagSnapshot], hmacs: Hmacs) -> list[FlagSnapshot]:

@@ -6,7 +6,7 @@ One rule: readers see the old tables until the new ones are not behind them, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from msgspec import Struct
 from sqlalchemy import Engine
@@ -54,7 +54,7 @@ async def rebuild(
         position = await _catch_up(log, engine, folding, position, progress)
         position = position._replace(attempts_seq=await take_attempts(log, engine, position.generation))
         swapped = await asyncio.to_thread(swap, engine, position.generation)
-    repaired, removed = await _repair(engine, bucket, hmacs)
+    repaired, removed = await _repair(engine, bucket, hmacs, folding.stopped.keys())
     await asyncio.to_thread(drop_all_but_live, engine)
     return Rebuilt(position.generation, position.seq, repaired, removed, dict(folding.stopped))
 
@@ -82,13 +82,13 @@ def _commit(engine: Engine, folding: Folding, position: Position, entries: Seque
     return changes.after()
 
 
-async def _repair(engine: Engine, bucket: FlagBucket, hmacs: Hmacs) -> tuple[int, tuple[str, ...]]:
+async def _repair(engine: Engine, bucket: FlagBucket, hmacs: Hmacs, stopped: Set[str]) -> tuple[int, tuple[str, ...]]:
     """Write what differs; delete the keys of rollouts that the log does not know."""
-    snapshots = await asyncio.to_thread(read, engine, stored_snapshots)
+    snapshots, upto = await asyncio.to_thread(read, engine, stored_snapshots)
     wanted = await asyncio.to_thread(filled, snapshots, hmacs)
-    repaired = await bucket.repair(wanted)
+    repaired = await bucket.repair(wanted, upto)
     held = await bucket.all()
-    strangers = sorted(held.keys() - {snapshot.rollout for snapshot in wanted})
+    strangers = sorted(held.keys() - {snapshot.rollout for snapshot in wanted} - stopped)
     for name in strangers:
         await bucket.remove(name, held[name])
     return repaired, tuple(strangers)

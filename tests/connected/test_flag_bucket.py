@@ -83,11 +83,11 @@ async def test_a_deleted_or_damaged_value_is_written_again(bucket: FlagBucket, n
     await bucket.write([ON])
     store = await nats_client.jetstream().key_value("flags")
     await store.delete("vaos")
-    assert await bucket.repair([ON]) == 1
+    assert await bucket.repair([ON], 10) == 1
     assert (await bucket.get("vaos")).data == encode(ON)
     await store.put("vaos", b"damaged")
-    assert await bucket.repair([ON]) == 1
-    assert await bucket.repair([ON]) == 0
+    assert await bucket.repair([ON], 10) == 1
+    assert await bucket.repair([ON], 10) == 0
 
 
 async def test_a_reader_without_any_state_is_cold(bucket: FlagBucket, nats_client: Connection) -> None:

@@ -193,11 +193,8 @@ def test_a_closed_rollout_stays_as_it_was() -> None:
 def test_a_retired_toggle_stays_out_over_a_revised_plan() -> None:
     history = History("vaos")
     first = [history.adopted(), history.add("retire_toggle", f.ToggleRetired("vaos_toggle_2"))]
-    assert folded(*first, history.add("revise_plan", f.PlanRevised(plan("vaos")))).toggles == (
-        "vaos_toggle_1",
-        "vaos_toggle_3",
-        "vaos_toggle_4",
-    )
+    revised = folded(*first, history.add("revise_plan", f.PlanRevised(plan("vaos"))))
+    assert revised.toggles == ("vaos_toggle_1", "vaos_toggle_3", "vaos_toggle_4")
 
 
 def test_only_one_record_of_a_rollback_stands_between_all_on_and_all_off() -> None:
