@@ -120,7 +120,7 @@ def _commands(plan: Plan) -> st.SearchStrategy[c.Command]:
 
 def _carry_on(rollout: Rollout, now: datetime) -> list[tuple[Actor, c.Command]]:
     """What sensible people would do next: so that random histories get far, and not only refused."""
-    plan, deeds = rollout.plan, list[tuple[Actor, c.Command]]()
+    deeds: list[tuple[Actor, c.Command]] = []
     people = {"Product Owner": OWNER, "Stakeholders": STAKEHOLDER}
     for b in blockers(rollout, now):
         who = people.get(b.by, Actor(b.by or "mo", "release_manager", (b.by,) if b.by else ()))
