@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ def test_the_examples_are_as_different_as_they_claim() -> None:
     assert experiment.go_live.experiment is not None
 
 
+WRITTEN: dict[Path, Any] = {path: yaml.load(path.read_text(), yaml.BaseLoader) | {"draft": True} for path in PLANS}
+
+
 def places(data: Any) -> list[tuple[Any, Any]]:
     """Every container of the data with every key in it."""
     keys = data.keys() if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
@@ -68,7 +72,7 @@ ODDITIES = st.one_of(
 @pytest.mark.timeout(1_800)
 @given(st.sampled_from(PLANS), st.data())
 def test_one_odd_value_gives_a_plan_that_stores_or_a_plan_error(path: Path, data: st.DataObject) -> None:
-    written = yaml.load(path.read_text(), yaml.BaseLoader) | {"draft": True}
+    written = copy.deepcopy(WRITTEN[path])
     container, key = data.draw(st.sampled_from(places(written)))
     container[key] = data.draw(ODDITIES)
     try:
