@@ -159,7 +159,7 @@ class Projector:
         position = changes.after()
         for rollout, (revision, why) in changes.stopped.items():
             logger.critical("rollout %s is stopped at revision %d: %s", rollout, revision, why)
-        self._publisher.offer(changes.snapshots(), position)
+        self._publisher.offer(changes.snapshots(), position, leave=changes.stopped.keys())
         self._on_commit(position.seq)
         return position
 

@@ -44,9 +44,11 @@ class Publisher:
         self.open = False  # the projector has caught up
         self.problem = ""
 
-    def offer(self, snapshots: Iterable[FlagSnapshot], position: Position) -> None:
-        """These are committed, up to this position."""
+    def offer(self, snapshots: Iterable[FlagSnapshot], position: Position, leave: Iterable[str] = ()) -> None:
+        """These are committed, up to this position; the values of stopped rollouts are left as they are."""
         self._waiting.update({snapshot.rollout: snapshot for snapshot in snapshots})
+        for rollout in leave:
+            self._waiting.pop(rollout, None)
         self._position = position
         self._wake.set()
 
