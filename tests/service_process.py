@@ -27,6 +27,7 @@ class ServiceProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self._environ = environ or {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[httpx.Client] = []
 
     def start(self) -> None:
         """Return when `GET /readyz` is 200."""
@@ -71,6 +72,12 @@ class ServiceProcess:
             self._process.wait(30)
             self._process = None
 
+    def close(self) -> None:
+        """Kill it, and hang up on it."""
+        self.kill()
+        for client in self._clients:
+            client.close()
+
     # -- speaking to it
 
     @property
@@ -80,12 +87,12 @@ class ServiceProcess:
     def client(self, token: str = "") -> httpx.Client:
         """A client that speaks as the admin, or as whoever the token is."""
         headers = {"Authorization": f"Bearer {token or self.admin_token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        self._clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=30))
+        return self._clients[-1]
 
     def person(self, name: str, role: str, *titles: str) -> httpx.Client:
         """A client that speaks as this person, who is made known first."""
-        with self.client() as admin:
-            answer = admin.post("/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})
+        answer = self.client().post("/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})
         answer.raise_for_status()
         return self.client(answer.json()["token"])
 

@@ -28,4 +28,4 @@ def _running(data: Path) -> Iterator[ServiceProcess]:
     try:
         yield service
     finally:
-        service.kill()
+        service.close()
