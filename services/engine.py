@@ -26,8 +26,9 @@ from services.rollout import commands as c
 from services.rollout.asked import ALONE, Surroundings
 from services.rollout.decider import decide
 from services.rollout.effects import effects
-from services.rollout.refusals import Refused
+from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout, apply
+from services.vault import VaultError
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +103,9 @@ class Engine:
         for _ in range(TRIES):
             if (stop := self._stop(hot, request.command)) is not None:
                 return stop
-            if request.command_id in hot.accepted:
-                return await self._stored_answer(hot, request)
             try:
+                if request.command_id in hot.accepted:
+                    return await self._stored_answer(hot, request)
                 decided = await self._decide(hot, request)
             except Refused as refusal:
                 if fresh:
@@ -154,7 +155,10 @@ class Engine:
         if isinstance(command, c.RecordSession) and hot.rollout is not None:
             session = hot.rollout.sessions.get(command.session)
             tester = session.tester if session is not None else ""
-        return await asyncio.to_thread(self._sealer.seal, command, tester)
+        try:
+            return await asyncio.to_thread(self._sealer.seal, command, tester)
+        except VaultError as error:
+            raise refuse(str(error)) from error
 
     async def _surroundings(self, hot: Hot, command: c.Command) -> tuple[Surroundings, int | None]:
         """Other rollouts, where the command depends on them; and the revision the log must still end at."""
