@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events.codec import digest
 from projections.flags import FlagSnapshot
 from projections.known import decode_known
+from services.after_gap import follow_chains
 from services.attempts import take_attempts
 from services.ending import end_if_cancelled
 from services.flag_bucket import FlagBucket
@@ -80,14 +81,20 @@ class Projector:
             attempts = group.create_task(self._follow_attempts())
             try:
                 await self._follow()
-            except (Gap, WrongLog) as error:
-                self._fatal = f"the projector has stopped: {error}"
-                logger.critical(self._fatal)
-                self._publisher.open = False  # readers will say that they are stale
+            except WrongLog as error:
+                self._stop(error)
                 await asyncio.Event().wait()
+            except Gap as error:
+                self._stop(error)
+                await follow_chains(self._log, self._engine, self._publisher)
             finally:
                 publishing.cancel()
                 attempts.cancel()
+
+    def _stop(self, error: Exception) -> None:
+        self._fatal = f"the projector has stopped: {error}"
+        logger.critical(self._fatal)
+        self._publisher.open = False  # no more marks: readers will say that they are stale
 
     async def refresh(self) -> int:
         """Write the bucket's values anew where they differ (a tester was erased, a key was lost); how many did."""

@@ -85,6 +85,10 @@ class Publisher:
     async def _with_testers(self, snapshots: list[FlagSnapshot]) -> list[FlagSnapshot]:
         return await asyncio.to_thread(filled, snapshots, self._hmacs) if snapshots else []
 
+    async def publish_one(self, snapshot: FlagSnapshot) -> None:
+        """Write one snapshot now, apart from the position. Raises one of TROUBLES."""
+        await self._bucket.write(await self._with_testers([snapshot]))
+
     async def repair(self, snapshots: list[FlagSnapshot], upto: int) -> int:
         """Make the bucket say what the tables say, which are at the revision `upto`; how many values did not."""
         return await self._bucket.repair(await self._with_testers(snapshots), upto)

@@ -75,7 +75,7 @@ async def test_a_rebuild_gives_the_same_bytes_while_readers_are_served(
     async with running(Projector(jetstream_log, engine, bucket, now, on_commit=views.notify)) as projector:
         assert await views.wait_for(revision, 600)
         await projector.refresh()
-        before, flags, read = dump(engine), await values(bucket), 0
+        before, flags, read = await asyncio.to_thread(dump, engine), await values(bucket), 0
 
         async def serve() -> None:
             nonlocal read
@@ -94,7 +94,7 @@ async def test_a_rebuild_gives_the_same_bytes_while_readers_are_served(
         assert read > 0
         assert (done.generation, done.revision, done.repaired, done.removed) == (2, count, 0, ())
         assert progress[-1] == (count, count)
-        assert dump(engine) == before
+        assert await asyncio.to_thread(dump, engine) == before
         assert await values(bucket) == flags
         assert not projector.problems()
 
