@@ -12,14 +12,14 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from events import facts as f
-from events.facts import Actor, Fact
+from events.facts import EVERYONE, Actor, Fact
 from events.plan.checks import check
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Stage
 from services.rollout import commands as c
 from services.rollout import exposure, steps
 from services.rollout.asked import Asked, Surroundings
-from services.rollout.guards import prerequisites_missing
+from services.rollout.guards import Blocker, widening_missing
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout
 
@@ -74,9 +74,27 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
     forbidden = [reason for change in changes if (reason := _forbidden(rollout, *change))]
     if forbidden:
         raise Refused(forbidden)
+    _not_wider_than_what_failed(rollout, new)
     touched = tuple(dict.fromkeys(step for step, part in changes if part.split(".")[0] not in _WORDS))
     revised = f.PlanRevised(new, tuple(dict.fromkeys(part for _, part in changes)), touched)
-    return (revised, *_new_exposure(asked, new))
+    return (revised, *_reworded(rollout, new), *_new_exposure(asked, new))
+
+
+def _not_wider_than_what_failed(rollout: Rollout, new: Plan) -> None:
+    """After a rollback without a new deploy, the stage that failed is the highest: it does not grow either."""
+    failed = rollout.highest_stage
+    if not failed or rollout.deployed_since_rollback:
+        return
+    if exposure.raises(exposure.exposure_of(rollout.plan, failed), exposure.exposure_of(new, failed)):
+        raise refuse(f"without a new deploy stage {failed}, which failed, does not reach more users")
+
+
+def _reworded(rollout: Rollout, new: Plan) -> Iterator[Fact]:
+    """An item that says something else now, or is another's to attest, has not been attested under its old id."""
+    said = {item.id: item for item in steps.all_items(rollout.plan)}
+    for item in steps.all_items(new):
+        if item.id in rollout.attested and said.get(item.id, item) != item:
+            yield f.AttestationWithdrawn(item.id)
 
 
 def _new_exposure(asked: Asked, new: Plan) -> tuple[Fact, ...]:
@@ -86,7 +104,9 @@ def _new_exposure(asked: Asked, new: Plan) -> tuple[Fact, ...]:
         return ()
     after = exposure.exposure_of(new, rollout.stage)
     if exposure.raises(rollout.exposure, after):
-        missing = prerequisites_missing(replace(rollout, plan=new))
+        missing = widening_missing(replace(rollout, plan=new), asked.now)
+        if after == EVERYONE:
+            missing = (Blocker("everyone is reached by advancing, not by a revision of the plan", "phase"), *missing)
         if missing:
             raise Refused(missing)
     return (f.ExposureSet(after),)
@@ -100,7 +120,7 @@ def _changes(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:
     """(step, part) of everything that differs; step "" for what belongs to the plan as a whole."""
     before, after = asdict(old), asdict(new)
     for name in before:
-        if name in ("deploy", "testing", "go_live", "rollout", "criteria", "gaps", "draft"):
+        if name in ("deploy", "testing", "go_live", "rollout", "criteria", "groups", "gaps", "draft"):
             continue
         if before[name] != after[name]:
             yield "", name
@@ -112,6 +132,10 @@ def _changes(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:
         if old.criteria.get(name) != new.criteria.get(name):
             using = [s for s in steps.steps(old) if name in {k.name for k in steps.criteria(old, s)}]
             yield from ((step, f"criteria.{name}") for step in using or ("",))
+    for name in (*old.groups, *(n for n in new.groups if n not in old.groups)):
+        if old.groups.get(name) != new.groups.get(name):
+            stages = [steps.stage_step(n) for n, stage in enumerate(old.rollout.stages, 1) if stage.group == name]
+            yield from ((step, f"groups.{name}") for step in stages or ("",))
 
 
 def _step_changes(step: str, part: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterator[tuple[str, str]]:
@@ -146,13 +170,11 @@ def _forbidden(rollout: Rollout, step: str, part: str) -> str:
     """Why this part may not change now; "" if it may."""
     if step == "":
         return _forbidden_in_plan(rollout, part)
-    field = part.rsplit(".", 1)[-1]
-    if field in _WORDS_OF_STEP:
+    field = _field(part)
+    here = steps.current_step(rollout)
+    if here == "" or field in _WORDS_OF_STEP or _position(step) > _position(here):
         return ""
-    order, here = steps.steps(rollout.plan), steps.current_step(rollout)
-    if here == "" or step not in order or here not in order or order.index(step) > order.index(here):
-        return ""
-    if order.index(step) < order.index(here):
+    if _position(step) < _position(here):
         return f"{part} cannot change: {steps.title_of(rollout.plan, step)} has been passed"
     allowed = _OPEN["stage" if steps.stage_number(step) else step]
     tail = f"watch.{field}" if ".watch." in part else field
@@ -163,11 +185,22 @@ def _forbidden(rollout: Rollout, step: str, part: str) -> str:
     return f"{part} cannot change while {steps.title_of(rollout.plan, step)} is under way; only {names} can"
 
 
+def _field(part: str) -> str:
+    """The last word of a part; a criterion's or a group's own name is none of the plan's words."""
+    if part.startswith("groups."):
+        return "group"
+    return "criteria" if part.startswith("criteria.") else part.rsplit(".", 1)[-1]
+
+
+def _position(step: str) -> float:
+    """Where a step stands among all that a plan can have, whether this plan has it or not."""
+    named = {"code_deploy": -2.0, "veteran_testing": -1.0, "go_live": float("inf")}
+    return named.get(step, float(steps.stage_number(step)))
+
+
 def _forbidden_in_plan(rollout: Rollout, part: str) -> str:
     """Toggles, prerequisites, groups and how users are told apart are settled by the first exposure."""
-    settled = ("toggles", "prerequisites", "actor", "environment", "switch", "time_zone", "readers", "groups")
+    settled = ("toggles", "prerequisites", "actor", "environment", "switch", "time_zone", "readers")
     if part in settled and (rollout.exposed or rollout.phase in ("cutover", "go_live")):
-        if part == "groups" and rollout.phase == "cutover":
-            return ""
         return f"{part} cannot change once anybody may have the group on: roll back first"
     return ""

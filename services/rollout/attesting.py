@@ -34,9 +34,7 @@ def attest(asked: Asked, command: c.Attest) -> tuple[Fact, ...]:
     if not holds(rollout, asked.by, item.attested_by):
         who = item.attested_by or "a release manager"
         raise refuse(f"{item.text!r} is attested by {who}; you are {_who(asked.by)}", code="forbidden")
-    given = rollout.attested.get(item.id)
-    again = item in rollout.plan.before_release_again and given and given.ordinal < rollout.rolled_back_ordinal
-    if given is not None and not again:
+    if steps.attested(rollout, item):
         return ()
     return (f.Attested(item.id, item.attested_by),)
 
@@ -119,7 +117,7 @@ def _titles(asked: Asked, wanted: str) -> tuple[str, ...]:
 
 def _unanswered(rollout: Rollout) -> Iterator[str]:
     for q in rollout.plan.go_no_go.questions:
-        answer = rollout.answers.get(q.id)
+        answer = steps.answer(rollout, q)
         if answer is None:
             by = f" by {q.answered_by}" if q.answered_by else ""
             yield f"the go/no-go question {q.text!r} is not answered{by}"
@@ -145,15 +143,15 @@ def answer_question(asked: Asked, command: c.AnswerQuestion) -> tuple[Fact, ...]
     asked_for = (*plan.go_no_go.questions, *plan.post_launch_questions)
     question = find_question(asked_for, command.question)
     if question is None:
-        known = "; ".join(q.id for q in asked_for) or "none"
-        raise refuse(f"the plan asks no question {command.question!r}; it asks: {known}")
+        asks = "; ".join(q.id for q in asked_for) or "none"
+        raise refuse(f"the plan asks no question {command.question!r}; it asks: {asks}")
     if question.answered_by and not holds(rollout, asked.by, question.answered_by):
         raise refuse(
             f"{question.text!r} is answered by {question.answered_by}; you are {_who(asked.by)}", code="forbidden"
         )
     value, note = answer_value(question, command.answer)
-    known_answer = rollout.answers.get(question.id)
-    if known_answer is not None and (known_answer.value, known_answer.note) == (value, note):
+    known = steps.answer(rollout, question)
+    if known is not None and (known.value, known.note) == (value, note):
         return ()
     return (f.QuestionAnswered(question.id, value, note),)
 

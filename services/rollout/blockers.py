@@ -20,7 +20,9 @@ def next_move(rollout: Rollout) -> str:
         return "cut_over" if rollout.plan.testing.waived else "start_testing"
     if rollout.phase == "cutover":
         return "advance" if rollout.stage < len(rollout.plan.rollout.stages) else "go_live"
-    follows = {"planned": "report_deploy", "veteran_testing": "cut_over", "go_live": "close", "rolled_back": "cut_over"}
+    if rollout.phase == "rolled_back":
+        return "cut_over" if rollout.highest_stage else "report_deploy"
+    follows = {"planned": "report_deploy", "veteran_testing": "cut_over", "go_live": "close"}
     return follows.get(rollout.phase, "")
 
 
@@ -32,7 +34,9 @@ def blockers(rollout: Rollout, now: datetime, finished: dict[str, Phase] | None 
     move = Move(rollout, steps.next_step(rollout), now, finished=finished)
     RULES.events[name].trigger(move)
     missing = list(move.missing)
-    if name == "report_deploy":
+    if name == "report_deploy" and rollout.phase == "rolled_back":
+        missing.append(Blocker("rolled back before the first stage: a new deploy must be reported", "deploy"))
+    elif name == "report_deploy":
         missing += [undeployed(rollout, s) for s in rollout.plan.deploy.services or ("a service of the plan",)]
     return tuple(missing)
 

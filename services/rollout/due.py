@@ -64,7 +64,9 @@ def _windows(rollout: Rollout) -> Iterator[Due]:
 
 
 def _missed(rollout: Rollout, session: Session) -> Iterator[Due]:
-    """A window that cannot open in time is announced."""
+    """A window that cannot open in time is announced. One for the whole phase has no time: it waits for testing."""
+    if session.closes is None:
+        return
     why = "the rollout is halted" if rollout.halted else f"the rollout is in {rollout.phase}"
     about = f"missed:{session.id}:{session.ordinal}:{session.opens:%Y%m%dT%H%M%S}"
     text = f"the window of session {session.id} could not open in time: {why}"

@@ -15,7 +15,7 @@ from msgspec import Struct
 from events.facts import Actor, Phase
 from events.plan.schema import Criterion, Item
 from services.rollout import steps
-from services.rollout.state import Result, Rollout, Session
+from services.rollout.state import Rollout, Session
 
 Kind = Literal[
     "gap",
@@ -195,17 +195,10 @@ def _deciders(rollout: Rollout) -> tuple[str, ...]:
 def _answer(rollout: Rollout, step: str, item: str, text: str, must_be: str, by: str) -> Iterator[Blocker]:
     result = rollout.results.get(f"{step}/{item}")
     where = steps.title_of(rollout.plan, step)
-    if result is None or result.ordinal < _step_began(rollout, step):
+    if result is None or result.ordinal < steps.began(rollout, step):
         yield Blocker(f"{text!r} is not recorded for {where}", "result", f"{step}/{item}", by)
     elif must_be and result.value.casefold() != must_be.casefold():
         yield Blocker(f"{text!r} must be {must_be!r}, recorded was {result.value!r}", "result", f"{step}/{item}", by)
-
-
-def _step_began(rollout: Rollout, step: str) -> int:
-    """The record since which a step's results count: its beginning, or the first 100% for sets of results."""
-    if step in steps.result_sets(rollout.plan):
-        return rollout.released_ordinal
-    return rollout.step_ordinal if step == "code_deploy" or steps.stage_number(step) else rollout.phase_ordinal
 
 
 # -- testing
@@ -215,8 +208,9 @@ def _testing(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
     plan = rollout.plan.testing
     if not steps.exposes_testers(rollout.plan):
         return
-    sessions = [s for s in rollout.sessions.values() if s.outcome != "cancelled"]
-    held = [s for s in sessions if s.outcome == "held" and counts(rollout, s)]
+    took_place = [s for s in rollout.sessions.values() if s.outcome not in ("cancelled", "no_show")]
+    sessions = [s for s in took_place if counts(rollout, s)]
+    held = [s for s in sessions if s.outcome == "held"]
     if plan.access == "sessions" and len(held) < plan.sessions.at_least:
         missing = plan.sessions.at_least - len(held)
         yield Blocker(
@@ -235,8 +229,9 @@ def _testing(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
 
 
 def counts(rollout: Rollout, session: Session) -> bool:
-    """Whether a session tested what is being released now: it was not over before testing began."""
-    return session.closes is None or session.closes > rollout.entered_at or rollout.phase != "veteran_testing"
+    """Whether a session tests what is being released now: of this round, and not over before testing began."""
+    this_round = session.ordinal > rollout.rolled_back_ordinal
+    return this_round and (session.closes is None or session.closes > rollout.entered_at)
 
 
 def _workflow(workflow: str, at_least: int, held: list[Session]) -> Iterator[Blocker]:
@@ -263,6 +258,7 @@ def _entering(move: Move) -> Iterator[Blocker]:
     rollout, step = move.rollout, move.step
     yield from _gaps(rollout, step)
     yield from _frozen(rollout, move.now)
+    yield from _not_above_what_failed(rollout, step)
     yield from _prerequisites(rollout, step)
     yield from _attestations(rollout, steps.checklist(rollout.plan, step))
     if rollout.rolled_back_ordinal and step == steps.FIRST_STAGE:
@@ -291,6 +287,15 @@ def _frozen(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
             yield Blocker(f"frozen from {freeze.first} to {freeze.last}{why}", "frozen", until=ends)
 
 
+def _not_above_what_failed(rollout: Rollout, step: str) -> Iterator[Blocker]:
+    """After a rollback without a new deploy. What failed before any stage was entered comes back to none."""
+    failed = rollout.highest_stage
+    if not rollout.rolled_back_ordinal or rollout.deployed_since_rollback or steps.stage_number(step) <= failed:
+        return
+    what = f"stage {failed}, which failed" if failed else "testing: it was rolled back before any stage"
+    yield Blocker(f"without a new deploy the rollout does not go above {what}", "deploy")
+
+
 def _prerequisites(rollout: Rollout, step: str) -> Iterator[Blocker]:
     """They must hold at every promotion from the first exposure on, not only at that one."""
     order = steps.steps(rollout.plan)
@@ -306,9 +311,14 @@ def prerequisites_missing(rollout: Rollout) -> tuple[Blocker, ...]:
     return tuple(_attestations(rollout, rollout.plan.prerequisites, "prerequisite "))
 
 
+def widening_missing(rollout: Rollout, now: datetime) -> tuple[Blocker, ...]:
+    """What is against more users in the current stage: halted, frozen, or a prerequisite that does not hold."""
+    return (*_halted(rollout), *_frozen(rollout, now), *prerequisites_missing(rollout))
+
+
 def _attestations(rollout: Rollout, items: Iterable[Item], what: str = "") -> Iterator[Blocker]:
     for item in items:
-        if item.id in rollout.attested:
+        if steps.attested(rollout, item):
             continue
         by = item.attested_by or "the release manager"
         if item.id in rollout.withdrawn:
@@ -319,8 +329,7 @@ def _attestations(rollout: Rollout, items: Iterable[Item], what: str = "") -> It
 
 def _before_again(rollout: Rollout) -> Iterator[Blocker]:
     for item in rollout.plan.before_release_again:
-        given = rollout.attested.get(item.id)
-        if given is None or given.ordinal < rollout.rolled_back_ordinal:
+        if not steps.attested(rollout, item):
             by = item.attested_by or "the release manager"
             text = f"{item.text!r} is not attested by {by} since the rollback"
             yield Blocker(text, "attest", item.id, by)
@@ -383,7 +392,6 @@ def _closing(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
         for q in steps.questions(plan, text):
             yield from _answer(rollout, text, q.id, q.text, q.must_be, q.answered_by)
     for q in plan.post_launch_questions:
-        answer: Result | None = rollout.answers.get(q.id)
-        if answer is None:
+        if steps.answer(rollout, q) is None:
             yield Blocker(f"{q.text!r} is not answered", "answer", q.id, q.answered_by)
     yield from _criteria(rollout, "go_live", None)

@@ -114,12 +114,8 @@ def _kpi_value(kpi: Criterion, value: str) -> tuple[str, str, f.Verdict | None]:
 
 def _new_result(rollout: Rollout, fact: f.ResultRecorded) -> tuple[Fact, ...]:
     known = rollout.results.get(f"{fact.step}/{fact.item}")
-    current = known is not None and known.ordinal >= _began(rollout, fact.step)
+    current = known is not None and known.ordinal >= steps.began(rollout, fact.step)
     return () if current and known and (known.value, known.note) == (fact.value, fact.note) else (fact,)
-
-
-def _began(rollout: Rollout, step: str) -> int:
-    return rollout.released_ordinal if step in steps.result_sets(rollout.plan) else rollout.step_ordinal
 
 
 def _results(rollout: Rollout, step: str) -> str:

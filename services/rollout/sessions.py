@@ -18,6 +18,7 @@ from services.rollout.refusals import refuse
 from services.rollout.state import Rollout, Session
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+_BEFORE_CUTOVER = ("planned", "code_deploy", "veteran_testing")
 _SCHEDULABLE = ("planned", "code_deploy", "veteran_testing", "cutover", "go_live")
 
 
@@ -31,8 +32,10 @@ def schedule(asked: Asked, command: c.ScheduleSession) -> tuple[Fact, ...]:
         raise refuse("a session needs a tester", code="invalid")
     known = rollout.sessions.get(command.session)
     if plan.testing.access == "whole phase" and not command.at:
+        if rollout.phase not in _BEFORE_CUTOVER:
+            raise refuse("testing has ended: say when the session is", code="invalid")
         starts, ends, opens, closes = asked.now, None, asked.now, None
-        if known is not None and known.tester == command.tester and known.closes is None:
+        if known is not None and known.tester == command.tester and known.closes is None and not known.outcome:
             return ()
     else:
         starts, ends, opens, closes = _window(asked, command.at, command.length)
@@ -157,7 +160,11 @@ def record(asked: Asked, command: c.RecordSession) -> tuple[Fact, ...]:
     if asked.now < session.starts:
         raise refuse(f"session {session.id!r} has not begun; it starts {session.starts:%Y-%m-%d %H:%M} UTC")
     workflows = tuple(_workflow(rollout, result) for result in command.workflows)
+    if len({result.workflow for result in workflows}) < len(workflows):
+        raise refuse("a workflow is named twice: one session tries each workflow once", code="invalid")
     held = command.outcome == "held"
+    if held and rollout.phase in ("planned", "code_deploy"):
+        raise refuse(f"nobody has had the group on yet in phase {rollout.phase}: no session was held")
     if not held and workflows:
         raise refuse("a tester who did not come has done no workflows", code="invalid")
     if session.outcome and (session.outcome, session.workflows, session.comments) == (

@@ -1,6 +1,7 @@
 """Snapshots: what is known of a step or a set of results, frozen.
 
-One rule: a snapshot holds what had been recorded; what was not known is an empty value, never a guess.
+One rule: a snapshot holds what had been recorded since its time began; what was not known is an empty value, never
+a guess.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def entries_of(rollout: Rollout, of: str) -> tuple[SnapshotEntry, ...]:
 
 def _criterion(rollout: Rollout, of: str, name: str, target: str) -> SnapshotEntry:
     found = rollout.verdicts.get(f"{of}/{name}")
-    if found is None:
+    if found is None or found.ordinal < rollout.step_ordinal:
         return SnapshotEntry(name, target=target)
     value = criteria.shown(found.value) if found.value is not None else found.why
     return SnapshotEntry(name, value, target, found.verdict)
@@ -35,7 +36,7 @@ def _criterion(rollout: Rollout, of: str, name: str, target: str) -> SnapshotEnt
 
 def _result(rollout: Rollout, of: str, item: str, text: str, target: str) -> SnapshotEntry:
     found = rollout.results.get(f"{of}/{item}")
-    if found is None:
+    if found is None or found.ordinal < steps.began(rollout, of):
         return SnapshotEntry(text, target=target)
     return SnapshotEntry(text, found.value, target, found.verdict, found.revision)
 

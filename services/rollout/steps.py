@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from events.plan.schema import Criterion, Gap, Item, Length, Plan, Question, Stage
-from services.rollout.state import Rollout
+from services.rollout.state import Result, Rollout
 
 FIRST_STAGE = "stage-1"
+SWITCHED = "switched-"  # ids of what is attested where the toggles are switched elsewhere
 
 
 def stage_step(number: int) -> str:
@@ -44,7 +45,7 @@ def next_step(rollout: Rollout) -> str:
     if rollout.phase == "planned":
         return "code_deploy"
     if rollout.phase == "rolled_back":
-        return FIRST_STAGE
+        return FIRST_STAGE if rollout.highest_stage else "code_deploy"
     order, here = steps(rollout.plan), current_step(rollout)
     if here == "":
         return ""
@@ -81,10 +82,11 @@ def title_of(plan: Plan, step: str) -> str:
 
 def find_step(plan: Plan, words: str) -> str:
     """The step that `words` name: its name, a stage's title, audience or number; "" if none does."""
-    wanted = words.strip().lower().replace(" ", "_")
-    if wanted in steps(plan):
-        return wanted
     wanted = words.strip().lower()
+    if not wanted:
+        return ""
+    if wanted.replace(" ", "_") in steps(plan):
+        return wanted.replace(" ", "_")
     aliases = {"testing": "veteran_testing", "deploy": "code_deploy", "first stage": FIRST_STAGE, "go live": "go_live"}
     if aliases.get(wanted) in steps(plan):
         return aliases[wanted]
@@ -106,7 +108,7 @@ def checklist(plan: Plan, step: str) -> tuple[Item, ...]:
     else:
         items = (*(plan.rollout.before if step == FIRST_STAGE else ()), *(stage.before if stage else ()))
     if plan.switch == "elsewhere" and stage is not None:
-        items = (*items, Item(f"switched elsewhere to {stage.to or 'everyone'}", id=f"switched-{step}"))
+        items = (*items, Item(f"switched elsewhere to {stage.to or 'everyone'}", id=f"{SWITCHED}{step}"))
     return items
 
 
@@ -152,6 +154,26 @@ def questions(plan: Plan, step: str) -> tuple[Question, ...]:
 def result_sets(plan: Plan) -> dict[str, int]:
     """The sets of results after the first 100%: text -> seconds."""
     return {after.text: after.seconds for after in plan.go_live.results_after}
+
+
+def answer(rollout: Rollout, question: Question) -> Result | None:
+    """The answer to a go/no-go or post-launch question; one from before a rollback was about another release."""
+    found = rollout.answers.get(question.id)
+    return None if found is None or found.ordinal < rollout.rolled_back_ordinal else found
+
+
+def attested(rollout: Rollout, item: Item) -> bool:
+    """Whether an item is attested, and that still counts: some are said of one release and not of the next."""
+    given = rollout.attested.get(item.id)
+    anew = item in rollout.plan.before_release_again or item.id.startswith(SWITCHED)
+    return given is not None and not (anew and given.ordinal < rollout.rolled_back_ordinal)
+
+
+def began(rollout: Rollout, step: str) -> int:
+    """The record since which a step's results count: its beginning, or the first 100% for sets of results."""
+    if step in result_sets(rollout.plan):
+        return rollout.released_ordinal
+    return rollout.phase_ordinal if step == "veteran_testing" else rollout.step_ordinal
 
 
 def length(plan: Plan, step: str) -> Length:
