@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from events.plan.findings import Finding, Findings
 from events.plan.gaps import Path
 from events.plan.limits import limits
+from events.plan.measuring import answers
 from events.plan.names import IDENTIFIER, nearest
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Planned
@@ -36,6 +37,7 @@ def check(plan: Plan) -> tuple[Finding, ...]:
         *watches(plan),
         *_audiences(plan),
         *limits(plan),
+        *answers(plan),
         *_people(plan),
         *_dates(plan),
         *_testing(plan),

@@ -9,6 +9,7 @@ import re
 
 from events.plan.findings import Finding, Findings
 from events.plan.gaps import Path
+from events.plan.measuring import measured, measuring
 from events.plan.schema import Criterion, Plan
 
 _HARM = re.compile(
@@ -41,6 +42,7 @@ def limits(plan: Plan) -> Findings:
 def _limit(path: Path, one: Criterion) -> Findings:
     yield from _contradictions(path, one)
     yield from _doubts(path, one)
+    yield from measuring(path, one)
 
 
 def _contradictions(path: Path, one: Criterion) -> Findings:
@@ -78,11 +80,11 @@ def _doubts(path: Path, one: Criterion) -> Findings:
         )
     if (one.stop_above or one.stop_below) and not one.then:
         yield Finding("warning", path, "stops nothing by itself: add then: halt or then: roll back, if that is meant")
-    if one.trend and not (one.than and one.tolerance):
+    if one.trend and not one.baseline and not (one.than and one.tolerance):
         yield Finding("warning", path, "has a trend without than: and tolerance:, so a person judges it")
-    if one.query and not limited:
-        yield Finding("warning", path, "has a query but no limit: its value is recorded and never blocks")
-    if limited or one.query:
+    if measured(one) and not limited:
+        yield Finding("warning", path, f"has a {measured(one)} but no limit: its value is recorded and never blocks")
+    if limited or measured(one):
         return
     if _LIMIT_IN_WORDS.search(f"{one.text} {one.name}"):
         yield Finding("question", path, "has a limit in its words only, so a person judges; below:, above: measure it")

@@ -13,10 +13,12 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
+News = Literal["phases", "go/no-go", "windows", "reminders"]
 Reader = Literal["ofrep", "va.gov", "flipper", "in-process"]
 ActorKind = Literal["account", "email", "cookie"]
 QuestionKind = Literal["text", "yes/no", "number", "found/fixed"]  # "found/fixed": two counts, "3/2"
 Then = Literal["", "halt", "roll back"]
+Take = Literal["", "last", "sum", "largest", "smallest", "average"]
 
 Seconds = Annotated[int, Meta(description="A span of time in seconds. Written as '30 minutes', '1 week', ...")]
 Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -78,7 +80,11 @@ class Item(_Part, frozen=True):
 
 
 class Question(_Part, frozen=True):
-    """A result to record or a question to answer. `must_be` is the only thing that makes an answer block."""
+    """A result to record or a question to answer. `must_be` is the only thing that makes an answer block.
+
+    With `query` or `reading` it is measured when its step ends; `by` names the label whose values are listed
+    ("timeout: 12, 5xx: 3").
+    """
 
     SHORTHAND: ClassVar[str] = "text"
     text: str
@@ -86,6 +92,9 @@ class Question(_Part, frozen=True):
     answered_by: str = ""
     must_be: str = ""
     id: str = ""
+    query: str = ""
+    by: str = ""
+    reading: str = ""
 
 
 class Criterion(_Part, frozen=True):
@@ -93,6 +102,10 @@ class Criterion(_Part, frozen=True):
 
     Limits are those a value must keep to *pass*; `stop_*` those that call for `then`. `per` is the sliding window
     (as written, and in seconds), `since` a fixed start. `trend` compares with `than` within `tolerance` percent.
+
+    Measured: by `query` (PromQL; SPAN stands for the time since the step began), by `count` (a counter's selector:
+    its growth in any window of `per`, exact or extrapolated), or by `reading` (the name under which CI or a job
+    publishes it). A value counts only with `traffic_at_least` of `traffic`, from a sample at most `fresh` old.
     """
 
     SHORTHAND: ClassVar[str] = "text"
@@ -114,6 +127,19 @@ class Criterion(_Part, frozen=True):
     stop_below: Quantity | None = None
     then: Then = ""
     query: str = ""
+    count: str = ""
+    exact: bool = True  # False: PromQL's increase(), which extrapolates
+    reading: str = ""
+    take: Take = ""  # of the readings in a window: default the last one
+    traffic: str = ""  # a second query: is anybody there at all?
+    traffic_at_least: Quantity | None = None
+    fresh: Seconds = 300
+    every: Seconds = 30
+    breaches: str = ""  # "2 of 3": so many of the last measurements break the limit before it counts as failed
+    breaches_needed: int = 1
+    breaches_of: int = 1
+    errors_in_a_row: int = 3  # more measurements without good data than this, one after another, are an error
+    baseline: Seconds = 0  # `trend` compares with the same query over this span before the step began
     dashboard: str = ""
     before: str = ""
     judged_by: str = ""
@@ -269,13 +295,17 @@ class GoNoGo(_Part, frozen=True):
 
 
 class IssueRoute(_Part, frozen=True):
-    """Where problems are reported: the labels of a GitHub issue, the channel it is posted in, and how."""
+    """Where problems are reported: the labels of a GitHub issue, the channel it is posted in, and how.
+
+    `announce`: what else is told in the channel, without a mention: no problem, but good to know.
+    """
 
     purpose: str = ""  # written `for:`
     github_labels: tuple[str, ...] = ()
     channel: str = ""
     title: str = ""
     notify: str = ""
+    announce: tuple[News, ...] = ()
 
 
 class Rollback(_Part, frozen=True):

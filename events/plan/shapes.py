@@ -47,6 +47,8 @@ _SHARE = re.compile(
     r"(?:\s+of\s+(?:the\s+)?(.+))?$",
     re.IGNORECASE,
 )
+MOST_MEASUREMENTS = 100
+_OUT_OF = re.compile(r"^(?:any\s+)?(\d{1,3})\s*(?:out\s+)?of\s*(?:the\s+last\s+|any\s+)?(\d{1,3})$", re.IGNORECASE)
 _KINDS = (
     (re.compile(r"[\s:,(]*\byes\s*/\s*no\b\)?(?:,? (?:and|plus) (?:a )?note)?[\s.:]*$", re.I), "yes/no"),
     (re.compile(r"[\s:,(]*\bfound\s*/\s*fixed\)?[\s.:]*$", re.I), "found/fixed"),
@@ -75,7 +77,11 @@ def question(written: Written, fail: Fail) -> Written:
 
 
 def criterion(written: Written, fail: Fail) -> Written:
-    """`per` is kept as written, and in seconds."""
+    """`per` is kept as written, and in seconds; so are `breaches`, as two numbers."""
+    return _breaches(_per(written, fail), fail)
+
+
+def _per(written: Written, fail: Fail) -> Written:
     per = text_in(written, "per")
     if not per:
         return written
@@ -84,6 +90,18 @@ def criterion(written: Written, fail: Fail) -> Written:
     except ValueError as error:
         fail("per", str(error).replace("a length of time", "a window of time"))
         return {name: value for name, value in written.items() if name != "per"}
+
+
+def _breaches(written: Written, fail: Fail) -> Written:
+    text = text_in(written, "breaches")
+    if not text:
+        return written
+    match = _OUT_OF.match(text)
+    needed, of = (int(match[1]), int(match[2])) if match else (0, 0)
+    if 1 <= needed <= of <= MOST_MEASUREMENTS:
+        return written | {"breaches_needed": needed, "breaches_of": of}
+    fail("breaches", f"expected how many of how many measurements, such as '2 of 3', found {text!r}")
+    return {name: value for name, value in written.items() if name != "breaches"}
 
 
 def watch(written: Written, fail: Fail) -> Written:

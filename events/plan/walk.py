@@ -23,7 +23,7 @@ from events.plan.shapes import ALIASES, SHAPES, Span
 
 MOST_ENTRIES = 2_000  # of one list or mapping: a cohort's limit
 MOST_COUNT = 1_000_000
-NEVER_WRITTEN = {Plan: ("gaps",), Criterion: ("per_seconds",)}
+NEVER_WRITTEN = {Plan: ("gaps",), Criterion: ("per_seconds", "breaches_needed", "breaches_of")}
 LONE_NAMES = (  # lists in which a single name may stand alone
     "decided_by",
     "github_labels",

@@ -30,6 +30,10 @@ _EXAMPLES = {
     "toggles_off": ["at the end", "10 minutes after"],
     "per": ["any 10 minutes"],
     "between": ["1% to 5%"],
+    "breaches": ["2 of 3"],
+    "fresh": ["5 minutes"],
+    "every": ["30 seconds"],
+    "baseline": ["1 week"],
     "results_after": ["1 week", "1 month"],
 }
 
