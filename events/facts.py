@@ -114,6 +114,21 @@ class WatchStarted(_Fact, frozen=True, tag="watch_started"):
     """All of the plan's services have reported: the clock of code_deploy starts (again)."""
 
 
+class EvidenceRecorded(_Fact, frozen=True, tag="evidence_recorded"):
+    """Something from outside that people may rest a decision on: it moves nothing by itself.
+
+    `about` is what it says something of (a test run, an incident); `chain` ties together what one change led to.
+    """
+
+    kind: str  # "tests", "change", "artifact", "reachable", "pipeline", "incident", "alert", "deploy"
+    about: str
+    source: str = ""
+    outcome: str = ""  # "success", "failure", "resolved", ...; "": it says none
+    text: str = ""
+    link: str = ""
+    chain: str = ""
+
+
 # -- people's word
 
 
@@ -275,6 +290,7 @@ Fact = (
     | Resumed
     | DeployReported
     | WatchStarted
+    | EvidenceRecorded
     | Attested
     | AttestationWithdrawn
     | Decided
@@ -313,6 +329,8 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     verdict: Verdict | None = None
     sha256: str = ""
     raw: str = ""
+    time: str = ""  # when it happened, as its source says (ISO 8601); "": it does not say
+    chain: str = ""  # what one change led to carries one chain
 
 
 class Record(Struct, frozen=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from events.facts import (
     Audience,
     Decided,
     DeployReported,
+    EvidenceRecorded,
     Exposure,
     ExposureSet,
     Fact,
@@ -107,6 +108,8 @@ def sentence(fact: Fact, names: Mapping[str, str]) -> str:
         case VerdictRecorded(criterion=criterion, step=step, verdict=verdict, value=value, why=why):
             found = f" at {quantity(value)}" if value else ""
             return f"{criterion} for {step}: {verdict}{found}{_because(why)}"
+        case EvidenceRecorded():
+            return _evidence(fact)
         case Noted(text=text):
             return f"Note: {text}"
         case SnapshotTaken(of=of, entries=entries):
@@ -138,6 +141,12 @@ def _of_session(
             done = sum(workflow.done for workflow in workflows)
             return f"Session {session} held: {done} of {_count(len(workflows), 'workflow')} done"
     assert_never(fact)
+
+
+def _evidence(fact: EvidenceRecorded) -> str:
+    """ "Evidence (tests): login-suite: success, 42 passed"."""
+    rest = ", ".join(part for part in (fact.outcome, fact.text) if part)
+    return f"Evidence ({fact.kind}): {fact.about}{f': {rest}' if rest else ''}"
 
 
 def exposure_words(exposure: Exposure) -> str:

@@ -34,6 +34,11 @@ FIELDS = {
     "answer": "The answer.",
     "toggle": "The toggle's key.",
     "text": "What to write.",
+    "kind": 'What kind of evidence: "tests", "pipeline", "incident", ...',
+    "about": "What it says something of: a test run, a pipeline's run, an incident.",
+    "source": "Who says so: a system or a link.",
+    "link": "Where it can be looked at.",
+    "chain": "The chain that ties together what one change led to.",
     "plan": "The plan file, YAML or JSON; - reads it from stdin.",
 }
 
@@ -76,6 +81,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "record_result": (RESULTS, f'{_ID} "Number of unique users" 10240 --step "1 week"'),
     "record_verdict": (RESULTS, f'{_ID} "Sum of Errors" --value 7'),
+    "record_evidence": (RESULTS, f"{_ID} tests smoke-suite-4711 --outcome success --link https://ci.example.gov/4711"),
     "take_snapshot": (RESULTS, f'{_ID} "1 week"'),
     "answer_question": (
         RESULTS,

@@ -9,7 +9,7 @@ from events.facts import Role
 from services.rollout import commands as c
 
 _STOP = (c.Halt, c.RollBack, c.AddNote)
-_PEOPLE = (c.Attest, c.Withdraw, c.AnswerQuestion, c.RecordResult, c.RecordVerdict)
+_PEOPLE = (c.Attest, c.Withdraw, c.AnswerQuestion, c.RecordResult, c.RecordVerdict, c.RecordEvidence)
 _SESSIONS = (
     c.ScheduleSession,
     c.MoveSession,
@@ -39,7 +39,7 @@ _ALLOWED: dict[Role, tuple[type, ...]] = {
     "release_manager": (*_STOP, *_PEOPLE, *_SESSIONS, *_MANAGE),
     "approver": (*_STOP, *_PEOPLE, c.Decide),
     "facilitator": (*_STOP, *_PEOPLE, *_SESSIONS),
-    "ci": (*_STOP, c.ReportDeploy, c.RecordResult, c.RecordVerdict),
+    "ci": (*_STOP, c.ReportDeploy, c.RecordResult, c.RecordVerdict, c.RecordEvidence),
     "monitor": (*_STOP, c.RecordResult, c.RecordVerdict, c.TakeSnapshot),
     "clock": (c.OpenWindow, c.CloseWindow, c.TakeSnapshot, c.Remind, c.Advance),
     "auditor": (),

@@ -195,6 +195,18 @@ class RetireToggle(_Command, frozen=True, tag="retire_toggle"):
     toggle: str
 
 
+class RecordEvidence(_Command, frozen=True, tag="record_evidence"):
+    """Record what tests, a pipeline or an incident showed; it moves nothing by itself."""
+
+    kind: str
+    about: str
+    source: str = ""
+    outcome: str = ""
+    text: str = ""
+    link: str = ""
+    chain: str = ""
+
+
 class AddNote(_Command, frozen=True, tag="note"):
     """Write something into the record."""
 
@@ -236,6 +248,7 @@ Command = (
     | TakeSnapshot
     | AnswerQuestion
     | RetireToggle
+    | RecordEvidence
     | AddNote
     | Remind
 )

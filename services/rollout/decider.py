@@ -109,6 +109,8 @@ def _decide(command: c.Command, asked: Asked) -> tuple[Fact, ...]:
             return attesting.answer_question(asked, command)
         case c.RetireToggle():
             return recording.retire_toggle(asked, command)
+        case c.RecordEvidence():
+            return recording.record_evidence(asked, command)
         case c.AddNote():
             return recording.note(asked, command)
         case c.Remind():

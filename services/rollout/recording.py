@@ -174,6 +174,16 @@ def retire_toggle(asked: Asked, command: c.RetireToggle) -> tuple[Fact, ...]:
     return (f.ToggleRetired(command.toggle),)
 
 
+def record_evidence(asked: Asked, command: c.RecordEvidence) -> tuple[Fact, ...]:
+    """What somebody may rest a decision on; the same again is nothing new."""
+    if not command.kind.strip() or not command.about.strip():
+        raise refuse("evidence needs a kind and what it is about", code="invalid")
+    fact = f.EvidenceRecorded(
+        command.kind, command.about, command.source, command.outcome, command.text, command.link, command.chain
+    )
+    return () if fact in asked.rollout.evidence else (fact,)
+
+
 def note(asked: Asked, command: c.AddNote) -> tuple[Fact, ...]:
     if not command.text.strip():
         raise refuse("a note needs a text", code="invalid")

@@ -17,6 +17,7 @@ from events import facts as f
 from events.facts import NOBODY, Actor, Band, Decision, Exposure, Fact, Phase, Record, UtcTime, Verdict, WorkflowResult
 from events.plan.schema import Plan, Quantity
 
+MOST_EVIDENCE = 100
 ACTIVE: tuple[Phase, ...] = ("code_deploy", "veteran_testing", "cutover", "go_live")
 
 
@@ -129,6 +130,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     results: dict[str, Result] = {}
     answers: dict[str, Result] = {}
     snapshots: dict[str, int] = {}  # of -> ordinal
+    evidence: tuple[f.EvidenceRecorded, ...] = ()  # the latest of each kind and subject, at most 100
     reminded: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
 
@@ -153,7 +155,16 @@ class Stamp(NamedTuple):
 
 
 # Facts after which what people looked at is no longer what their next promotion or decision would rest on.
-_INERT = (f.Noted, f.Reminded, f.Decided, f.WindowOpened, f.WindowClosed, f.ToggleRetired, f.Attested)
+_INERT = (
+    f.EvidenceRecorded,
+    f.Noted,
+    f.Reminded,
+    f.Decided,
+    f.WindowOpened,
+    f.WindowClosed,
+    f.ToggleRetired,
+    f.Attested,
+)
 
 
 def apply(rollout: Rollout | None, record: Record, revision: int) -> Rollout:
@@ -197,6 +208,11 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
     match fact:
         case f.Noted():
             return rollout
+        case f.EvidenceRecorded():
+            others = (
+                e for e in rollout.evidence if (e.kind, e.source, e.about) != (fact.kind, fact.source, fact.about)
+            )
+            return replace(rollout, evidence=(*others, fact)[-MOST_EVIDENCE:])
         case f.VerdictRecorded():
             return _judged(rollout, fact, at)
         case f.WindowOpened(session=name):

@@ -34,6 +34,7 @@ FACTS: tuple[Fact, ...] = (
     f.QuestionAnswered("feedback", "they like it"),
     f.ResultRecorded("1 week", "users", "120", verdict="pass"),
     f.Noted("a note"),
+    f.EvidenceRecorded("tests", "login-suite", outcome="success"),
     f.VerdictRecorded("Errors", "stage-1", "fail", "red", "12 is not below 10", START, START, Quantity(12.0)),
     f.SnapshotTaken("1 week", (f.SnapshotEntry("users", "120"),)),
     f.SessionScheduled("s1", "t-1", START, START, START, START),
