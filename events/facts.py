@@ -14,15 +14,14 @@ from msgspec import Meta, Struct
 
 from events.plan.schema import Plan, Quantity
 
-Phase = Literal[
-    "planned", "code_deploy", "veteran_testing", "cutover", "go_live", "closed", "rolled_back", "cancelled"
-]
+Phase = Literal["planned", "code_deploy", "veteran_testing", "cutover", "go_live", "closed", "rolled_back", "cancelled"]
 Decision = Literal["go", "no_go", "pause", "pivot"]
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Band = Literal["", "green", "yellow", "red", "waiting"]
+Channel = Literal["github", "slack"]
 ExposureLevel = Literal["nobody", "testers", "cohort", "percentage", "everyone"]
 Role = Literal[
-    "admin", "release_manager", "approver", "facilitator", "ci", "monitor", "clock", "auditor", "reader"
+    "admin", "release_manager", "approver", "facilitator", "ci", "monitor", "clock", "auditor", "reader", "herald"
 ]
 UtcTime = Annotated[datetime, Meta(tz=True, description="An instant, stored in UTC.")]
 
@@ -169,6 +168,7 @@ class ResultRecorded(_Fact, frozen=True, tag="result_recorded"):
     value: str
     note: str = ""
     verdict: Verdict | None = None
+    measured: bool = False  # by a query or from readings, not by a person
 
 
 class Noted(_Fact, frozen=True, tag="noted"):
@@ -193,22 +193,34 @@ class VerdictRecorded(_Fact, frozen=True, tag="verdict_recorded"):
 
 
 class SnapshotEntry(Struct, frozen=True, omit_defaults=True):
-    """One line of a snapshot: a criterion, KPI or result as it stood. `value` "" means: not known by then."""
+    """One line of a snapshot: a criterion, KPI or result as it stood. `value` "" means: not known by then (`why`).
+
+    What was measured has its query and the span [since, until) it was measured over.
+    """
 
     item: str
     value: str = ""
     target: str = ""
     verdict: Verdict | None = None
     revision: int = 0
+    query: str = ""
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+    why: str = ""
 
 
 class SnapshotTaken(_Fact, frozen=True, tag="snapshot_taken"):
-    """What was known of `of` (a stage's step, or "1 week") when its time was over."""
+    """What was known of `of` (a stage's step, or "1 week") when its time was over.
+
+    `revises` n: the n-th marked revision of it, made because something came late (`because`); 0: the snapshot itself.
+    """
 
     of: str
     entries: tuple[SnapshotEntry, ...] = ()
     since: UtcTime | None = None
     until: UtcTime | None = None
+    revises: int = 0
+    because: str = ""
 
 
 # -- testers
@@ -264,6 +276,38 @@ class SessionRecorded(_Fact, frozen=True, tag="session_recorded"):
     comments: str = ""
 
 
+class WorkflowWaived(_Fact, frozen=True, tag="workflow_waived"):
+    """A workflow that failed in a session does not count against the release; `because` is ciphertext."""
+
+    session: str
+    workflow: str
+    because: str
+
+
+# -- telling people
+
+
+class IssueReported(_Fact, frozen=True, tag="issue_reported"):
+    """Somebody says what is wrong. `purpose` names the plan's routes it goes by ("": all of them)."""
+
+    text: str
+    purpose: str = ""
+
+
+class Announced(_Fact, frozen=True, tag="announced"):
+    """What became of telling people: `cause` is "rollout/revision/fact/route" of what they were to be told.
+
+    Sent: `url` is where it stands, if the receiver says so. Not sent: `why`, and the `text` ready to paste.
+    """
+
+    cause: str
+    channel: Channel
+    outcome: Literal["sent", "not sent"]
+    url: str = ""
+    why: str = ""
+    text: str = ""
+
+
 # -- time and the rest
 
 
@@ -305,6 +349,9 @@ Fact = (
     | WindowOpened
     | WindowClosed
     | SessionRecorded
+    | WorkflowWaived
+    | IssueReported
+    | Announced
     | Reminded
     | ToggleRetired
 )

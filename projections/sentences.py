@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import assert_never
 
 from events.facts import (
+    Announced,
     AttestationWithdrawn,
     Attested,
     Audience,
@@ -20,6 +21,7 @@ from events.facts import (
     ExposureSet,
     Fact,
     Halted,
+    IssueReported,
     Noted,
     PhaseEntered,
     PlanAdopted,
@@ -39,6 +41,7 @@ from events.facts import (
     WatchStarted,
     WindowClosed,
     WindowOpened,
+    WorkflowWaived,
 )
 from events.plan.schema import GoLive, Item, Plan, Quantity, Question, RolloutPlan, Stage, Testing
 
@@ -52,6 +55,7 @@ PHASES = {
     "rolled_back": "rolled back",
     "cancelled": "cancelled",
 }
+SEALED = "enc:"  # text about a tester, as the vault seals it
 DECISIONS = {"go": "Go", "no_go": "No-go", "pause": "Pause", "pivot": "Pivot"}
 
 
@@ -112,8 +116,14 @@ def sentence(fact: Fact, names: Mapping[str, str]) -> str:
             return _evidence(fact)
         case Noted(text=text):
             return f"Note: {text}"
-        case SnapshotTaken(of=of, entries=entries):
+        case IssueReported(text=text):
+            return f"Issue reported: {text}"
+        case Announced():
+            return _announced(fact)
+        case SnapshotTaken(of=of, entries=entries, revises=0):
             return f"Snapshot of {of} with {_count(len(entries), 'value')}"
+        case SnapshotTaken(of=of, revises=revises, because=because):
+            return f"Revision {revises} of the snapshot of {of}{_because(because)}"
         case Reminded(text=text):
             return f"Due: {text}"
         case ToggleRetired(toggle=toggle):
@@ -122,7 +132,13 @@ def sentence(fact: Fact, names: Mapping[str, str]) -> str:
 
 
 def _of_session(
-    fact: SessionScheduled | SessionMoved | SessionCancelled | WindowOpened | WindowClosed | SessionRecorded,
+    fact: SessionScheduled
+    | SessionMoved
+    | SessionCancelled
+    | WindowOpened
+    | WindowClosed
+    | SessionRecorded
+    | WorkflowWaived,
 ) -> str:
     match fact:
         case SessionScheduled(session=session, tester=tester, opens=opens, closes=closes):
@@ -130,7 +146,7 @@ def _of_session(
         case SessionMoved(session=session, opens=opens, closes=closes):
             return f"Session {session} moved: the group is on for its tester {_span(opens, closes)}"
         case SessionCancelled(session=session, because=because):
-            return f"Session {session} cancelled{_because(because)}"
+            return f"Session {session} cancelled{_because(because if not because.startswith(SEALED) else '')}"
         case WindowOpened(session=session):
             return f"The window of session {session} is open"
         case WindowClosed(session=session):
@@ -140,7 +156,19 @@ def _of_session(
                 return f"Session {session}: the tester did not come"
             done = sum(workflow.done for workflow in workflows)
             return f"Session {session} held: {done} of {_count(len(workflows), 'workflow')} done"
+        case WorkflowWaived(session=session, workflow=workflow):
+            return f"The failure of '{workflow}' in session {session} is waived"
     assert_never(fact)
+
+
+def _announced(fact: Announced) -> str:
+    """Where it stands, or why it stands nowhere, with the text that somebody may paste there."""
+    revision = fact.cause.split("/")[1] if fact.cause.count("/") == 3 else fact.cause
+    where = {"github": "GitHub", "slack": "Slack"}[fact.channel]
+    if fact.outcome == "sent":
+        return f"Revision {revision} was told to {where}{f': {fact.url}' if fact.url else ''}"
+    text = f". To paste there:\n{fact.text}" if fact.text else ""
+    return f"Revision {revision} was not told to {where}{_because(fact.why)}{text}"
 
 
 def _evidence(fact: EvidenceRecorded) -> str:

@@ -272,6 +272,7 @@ def _malformed(request: Request) -> Refusal | None:
     if not _COMMAND_ID.match(request.command_id):
         text = f"a command id is 1 to 200 visible ASCII characters, found {request.command_id[:80]!r}"
         return Refusal("invalid", (text,))
-    if request.command_id.startswith("clock:") != (request.by.role == "clock"):
-        return Refusal("invalid", ("command ids that begin with 'clock:' are the clock's own",))
+    for role in ("clock", "herald"):
+        if request.command_id.startswith(f"{role}:") != (request.by.role == role):
+            return Refusal("invalid", (f"command ids that begin with '{role}:' are the {role}'s own",))
     return None

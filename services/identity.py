@@ -12,11 +12,11 @@ from typing import get_args
 
 from events.facts import Actor, Role
 
-ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "clock")
-"""Roles a token may have. The clock has none: it is a part of the service and asks in its own name."""
+ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in ("clock", "herald"))
+"""Roles a token may have. Clock and herald have none: they are parts of the service and ask in their own names."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
-_RESERVED = "clock"
+_RESERVED = ("clock", "herald")
 
 
 class TokenError(ValueError):
@@ -33,10 +33,10 @@ class UnknownName(TokenError):
 
 def identity(name: str, role: str, titles: Iterable[str]) -> Actor:
     """Who a token is made for: titles trimmed, each once. Raises TokenError."""
-    if not _NAME.fullmatch(name) or name == _RESERVED:
+    if not _NAME.fullmatch(name) or name in _RESERVED:
         raise TokenError(
             "a name has 1 to 100 letters, digits or . _ @ + -, begins with a letter or a digit, and is not "
-            f"'{_RESERVED}'; found '{name}'"
+            f"one of {', '.join(_RESERVED)}; found '{name}'"
         )
     known = next((r for r in ROLES if r == role), None)
     if known is None:

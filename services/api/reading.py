@@ -22,10 +22,10 @@ from services import plan_file
 from services.api.bodies import OTHER, PLAN
 from services.api.problems import Failed, Place, failed, invalid_plan
 from services.plan_file import PlanFileError
-from services.rollout.commands import Adopt, Command, Remind, RevisePlan
+from services.rollout.commands import INSIDE, Adopt, Command, RevisePlan
 
 KINDS: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Command)}
-OFFERED = tuple(name for name, kind in KINDS.items() if kind is not Remind)
+OFFERED = tuple(name for name, kind in KINDS.items() if kind not in INSIDE)
 WITH_PLAN = {name for name, kind in KINDS.items() if kind in (Adopt, RevisePlan)}
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>.*)`, got `(?P<found>.*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
@@ -100,7 +100,8 @@ def _kind(name: object) -> type[Struct]:
         every = "" if "there are" in close else f"; there are: {', '.join(OFFERED)}"
         raise _invalid(f"there is no command '{name[:100]}'{close}{every}")
     if name not in OFFERED:
-        raise failed("forbidden", f"{name} is sent by the clock alone", f"{name} is sent by the clock alone")
+        words = f"{name} is sent by {INSIDE[KINDS[name]]} alone"
+        raise failed("forbidden", words, words)
     return KINDS[name]
 
 

@@ -22,13 +22,14 @@ from services.cli.screen import AsJson
 from services.cli.wording import FIELDS, VERBS
 from services.cli.workflows import parse_workflows
 from services.client import Json
-from services.rollout.commands import Adopt, Command, Remind
+from services.rollout.commands import INSIDE, Adopt, Command
 
 COMMANDS: dict[str, type[Any]] = {
-    command.__struct_config__.tag: command for command in get_args(Command) if command is not Remind
+    command.__struct_config__.tag: command for command in get_args(Command) if command not in INSIDE
 }
 COMMON = ("reason", "note", "evidence", "seen", "dry_run")
-RENAMED = {"workflows": "workflow"}
+BY_PROGRAMS = ("measurement",)  # fields that nobody types
+RENAMED = {"workflows": "--workflow", "purpose": "--for"}
 
 Rollout = Annotated[str, typer.Argument(metavar="ROLLOUT", help="The rollout's id.", show_default=False)]
 Reason = Annotated[str, typer.Option(help="Why; kept with the record.", show_default=False)]
@@ -71,7 +72,7 @@ def add_verbs(app: typer.Typer) -> None:
 
 def own_fields(command: type[Any]) -> list[msgspec.structs.FieldInfo]:
     """The fields of this command alone, required ones first."""
-    fields = [field for field in msgspec.structs.fields(command) if field.name not in COMMON]
+    fields = [field for field in msgspec.structs.fields(command) if field.name not in (*COMMON, *BY_PROGRAMS)]
     return sorted(fields, key=lambda field: not field.required)
 
 
@@ -114,8 +115,10 @@ def _asked(field: msgspec.structs.FieldInfo) -> tuple[Any, Any]:
             field.type, typer.Argument(metavar=metavar, help=words, show_default=False)
         ], inspect.Parameter.empty
     if field.name == "workflows":
-        return Annotated[list[str] | None, typer.Option("--workflow", help=words)], None
+        return Annotated[list[str] | None, typer.Option(RENAMED[field.name], help=words)], None
     default = field.default
+    if field.name in RENAMED:
+        return Annotated[field.type, typer.Option(RENAMED[field.name], help=words, show_default=False)], default
     return Annotated[field.type, typer.Option(help=words, show_default=bool(default))], default
 
 

@@ -1,6 +1,7 @@
 """Who may ask what, by role. Titles (who attests and decides) are the plan's matter, not this one's.
 
-One rule: whoever acts at all may also stop: halt and roll back are open to every role that may send anything.
+One rule: whoever acts at all may also stop and say what is wrong: halt, roll back and report are open to every role
+that may send anything.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from events.facts import Role
 from services.rollout import commands as c
 
-_STOP = (c.Halt, c.RollBack, c.AddNote)
+_STOP = (c.Halt, c.RollBack, c.AddNote, c.ReportIssue)
 _PEOPLE = (c.Attest, c.Withdraw, c.AnswerQuestion, c.RecordResult, c.RecordVerdict, c.RecordEvidence)
 _SESSIONS = (
     c.ScheduleSession,
@@ -17,6 +18,7 @@ _SESSIONS = (
     c.OpenWindow,
     c.CloseWindow,
     c.RecordSession,
+    c.WaiveWorkflow,
 )
 _MANAGE = (
     c.Adopt,
@@ -42,6 +44,7 @@ _ALLOWED: dict[Role, tuple[type, ...]] = {
     "ci": (*_STOP, c.ReportDeploy, c.RecordResult, c.RecordVerdict, c.RecordEvidence),
     "monitor": (*_STOP, c.RecordResult, c.RecordVerdict, c.TakeSnapshot),
     "clock": (c.OpenWindow, c.CloseWindow, c.TakeSnapshot, c.Remind, c.Advance),
+    "herald": (c.RecordDelivery,),
     "auditor": (),
     "reader": (),
 }

@@ -10,8 +10,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from events.facts import Decision, Evidence, Verdict, WorkflowResult
+from events.facts import Channel, Decision, Evidence, Verdict, WorkflowResult
 from events.plan.schema import Plan
+from services.rollout.measured import Measurement
 
 
 class _Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", forbid_unknown_fields=True):
@@ -159,6 +160,13 @@ class RecordSession(_Command, frozen=True, tag="record_session"):
     comments: str = ""
 
 
+class WaiveWorkflow(_Command, frozen=True, tag="waive_workflow"):
+    """Say that a workflow's failure in a session does not count, and why."""
+
+    session: str
+    workflow: str
+
+
 class RecordResult(_Command, frozen=True, tag="record_result"):
     """Record a result or a KPI's actual value."""
 
@@ -174,6 +182,7 @@ class RecordVerdict(_Command, frozen=True, tag="record_verdict"):
     value: str = ""  # "7", "3.2s", "none"
     verdict: Verdict | None = None
     step: str = ""  # default: the current step
+    measurement: Measurement | None = None  # sent by the monitor alone, instead of value and verdict
 
 
 class TakeSnapshot(_Command, frozen=True, tag="take_snapshot"):
@@ -213,6 +222,24 @@ class AddNote(_Command, frozen=True, tag="note"):
     text: str
 
 
+class ReportIssue(_Command, frozen=True, tag="report_issue"):
+    """Report what is wrong, by the routes that the plan names: a GitHub issue, and a message in its channel."""
+
+    text: str
+    purpose: str = ""  # whose route: the beginning of its `for`; default: every route of the plan
+
+
+class RecordDelivery(_Command, frozen=True, tag="record_delivery"):
+    """Sent by the herald alone: say what became of telling people."""
+
+    cause: str
+    channel: Channel
+    outcome: Literal["sent", "not sent"]
+    url: str = ""
+    why: str = ""
+    text: str = ""
+
+
 class Remind(_Command, frozen=True, tag="remind"):
     """Sent by the clock alone: say that something is due."""
 
@@ -243,6 +270,7 @@ Command = (
     | OpenWindow
     | CloseWindow
     | RecordSession
+    | WaiveWorkflow
     | RecordResult
     | RecordVerdict
     | TakeSnapshot
@@ -250,8 +278,13 @@ Command = (
     | RetireToggle
     | RecordEvidence
     | AddNote
+    | ReportIssue
+    | RecordDelivery
     | Remind
 )
+
+INSIDE: dict[type, str] = {RecordDelivery: "the herald", Remind: "the clock"}
+"""Commands that no person and no program outside may send, and who sends them."""
 
 
 def name_of(command: Command) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import assert_never
 
 from events.facts import Actor, Fact
-from services.rollout import access, adopting, attesting, moving, recording, sessions, snapshots
+from services.rollout import access, adopting, attesting, moving, recording, reporting, sessions, snapshots
 from services.rollout import commands as c
 from services.rollout.asked import ALONE, Asked, Surroundings
 from services.rollout.refusals import Refused, refuse
@@ -99,6 +99,8 @@ def _decide(command: c.Command, asked: Asked) -> tuple[Fact, ...]:
             return sessions.close_window(asked, command)
         case c.RecordSession():
             return sessions.record(asked, command)
+        case c.WaiveWorkflow():
+            return sessions.waive(asked, command)
         case c.RecordResult():
             return recording.record_result(asked, command)
         case c.RecordVerdict():
@@ -113,6 +115,10 @@ def _decide(command: c.Command, asked: Asked) -> tuple[Fact, ...]:
             return recording.record_evidence(asked, command)
         case c.AddNote():
             return recording.note(asked, command)
+        case c.ReportIssue():
+            return reporting.report_issue(asked, command)
+        case c.RecordDelivery():
+            return reporting.record_delivery(asked, command)
         case c.Remind():
             return recording.remind(asked, command)
     assert_never(command)

@@ -176,6 +176,33 @@ def record(asked: Asked, command: c.RecordSession) -> tuple[Fact, ...]:
     return (f.SessionRecorded(session.id, held, workflows, command.comments),)
 
 
+def waive(asked: Asked, command: c.WaiveWorkflow) -> tuple[Fact, ...]:
+    """A failure in a recorded session no longer stands in the way. Recording the session again makes it count again."""
+    session = _known(asked.rollout, command.session)
+    if session.outcome != "held":
+        raise refuse(f"session {session.id!r} is not recorded as held: there is nothing to waive")
+    if not asked.reason.strip():
+        raise refuse("a reason is needed: say why the failure does not count")
+    tried = tuple(result.workflow for result in session.workflows)
+    wanted = _named(tried, command.workflow, f"was tried in session {session.id!r}")
+    result = next(r for r in session.workflows if r.workflow == wanted)
+    if result.done:
+        raise refuse(f"{wanted!r} did not fail in session {session.id!r}")
+    return () if result.waived else (f.WorkflowWaived(session.id, wanted, asked.reason),)
+
+
+def _named(known: tuple[str, ...], words: str, what: str) -> str:
+    """The workflow that these words name: its full text, or a beginning that no other has."""
+    wanted = words.strip().casefold()
+    found = [w for w in known if w.casefold() == wanted] or [
+        w for w in known if wanted and w.casefold().startswith(wanted)
+    ]
+    if len(found) != 1:
+        no = f"no workflow that begins with {words!r} {what}" if not found else f"{words!r} begins several workflows"
+        raise refuse(f"{no}; there are: {'; '.join(known) or 'none'}", code="invalid")
+    return found[0]
+
+
 def _workflow(rollout: Rollout, result: WorkflowResult) -> WorkflowResult:
     """The result under the workflow's full text; a unique beginning of it is enough."""
     wanted = result.workflow.strip().casefold()

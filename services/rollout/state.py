@@ -76,6 +76,17 @@ class Judgement(Struct, frozen=True, omit_defaults=True):
     until: UtcTime
     ordinal: int
     value: Quantity | None = None
+    began: int = 0  # the record since which measuring has given this verdict and band
+    measured: bool = False
+
+
+class Frozen(Struct, frozen=True, omit_defaults=True):
+    """A snapshot as it stands: its lines, its span, and how often it was revised."""
+
+    entries: tuple[f.SnapshotEntry, ...]
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+    revises: int = 0
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
@@ -87,6 +98,13 @@ class Result(Struct, frozen=True, omit_defaults=True):
     note: str = ""
     verdict: Verdict | None = None
     subject: str = ""
+
+
+class Told(Struct, frozen=True, omit_defaults=True):
+    """What became of telling people of one cause by one channel."""
+
+    outcome: Literal["sent", "not sent"]
+    url: str = ""
 
 
 class Rollout(Struct, frozen=True, omit_defaults=True):
@@ -130,9 +148,11 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     results: dict[str, Result] = {}
     answers: dict[str, Result] = {}
     snapshots: dict[str, int] = {}  # of -> ordinal
+    frozen: dict[str, Frozen] = {}  # of -> the snapshot taken last
     evidence: tuple[f.EvidenceRecorded, ...] = ()  # the latest of each kind and subject, at most 100
     reminded: tuple[str, ...] = ()
     retired: tuple[str, ...] = ()
+    announced: dict[str, Told] = {}  # by "cause channel"
 
     @property
     def active(self) -> bool:
@@ -164,6 +184,8 @@ _INERT = (
     f.WindowClosed,
     f.ToggleRetired,
     f.Attested,
+    f.IssueReported,
+    f.Announced,
 )
 
 
@@ -206,7 +228,7 @@ def _adopted(rollout: str, fact: Fact, stamp: Stamp) -> Rollout:
 def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
     """The rollout after one more fact of the record stamped `at`."""
     match fact:
-        case f.Noted():
+        case f.Noted() | f.IssueReported():
             return rollout
         case f.EvidenceRecorded():
             others = (
@@ -253,7 +275,9 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
         case f.Decided():
             return _decided(rollout, fact, at)
         case f.SnapshotTaken(of=of):
-            return replace(rollout, snapshots={**rollout.snapshots, of: at.ordinal})
+            frozen = Frozen(fact.entries, fact.since, fact.until, fact.revises)
+            snapshots = {**rollout.snapshots, of: at.ordinal}
+            return replace(rollout, snapshots=snapshots, frozen={**rollout.frozen, of: frozen})
         case f.SessionScheduled(session=name):
             session = Session(name, fact.tester, fact.starts, fact.ends, fact.opens, fact.closes, at.ordinal)
             return _with_session(rollout, session)
@@ -266,6 +290,11 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
             outcome: Literal["held", "no_show"] = "held" if held else "no_show"
             recorded = replace(rollout.sessions[name], outcome=outcome, workflows=workflows, comments=comments)
             return _with_session(rollout, recorded)
+        case f.WorkflowWaived(session=name, workflow=workflow, because=because):
+            return _with_session(rollout, _waived(rollout.sessions[name], workflow, because))
+        case f.Announced(cause=cause, channel=channel):
+            told = Told(fact.outcome, fact.url)
+            return replace(rollout, announced={**rollout.announced, f"{cause} {channel}": told})
         case f.PlanRevised(plan=plan, touches=touches):
             state = replace(rollout, plan=plan, plan_revision=at.revision)
             return _void_go(state, "the plan was revised after it") if touches else state
@@ -278,6 +307,11 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
 
 def _with_session(rollout: Rollout, session: Session) -> Rollout:
     return replace(rollout, sessions={**rollout.sessions, session.id: session})
+
+
+def _waived(session: Session, workflow: str, because: str) -> Session:
+    waived = (replace(w, waived=because) if w.workflow == workflow else w for w in session.workflows)
+    return replace(session, workflows=tuple(waived))
 
 
 def _window(rollout: Rollout, name: str, window: Literal["open", "closed"]) -> Rollout:
@@ -301,8 +335,15 @@ def _restart_step(rollout: Rollout, at: Stamp) -> Rollout:
 
 
 def _judged(rollout: Rollout, fact: f.VerdictRecorded, at: Stamp) -> Rollout:
-    judgement = Judgement(fact.verdict, fact.band, fact.why, fact.since, fact.until, at.ordinal, fact.value)
-    state = replace(rollout, verdicts={**rollout.verdicts, f"{fact.step}/{fact.criterion}": judgement})
+    key = f"{fact.step}/{fact.criterion}"
+    before = rollout.verdicts.get(key)
+    began = at.ordinal
+    if fact.measured and before is not None and before.measured and before.ordinal >= rollout.step_ordinal:
+        began = before.began if (before.verdict, before.band) == (fact.verdict, fact.band) else at.ordinal
+    judgement = Judgement(
+        fact.verdict, fact.band, fact.why, fact.since, fact.until, at.ordinal, fact.value, began, fact.measured
+    )
+    state = replace(rollout, verdicts={**rollout.verdicts, key: judgement})
     criterion = rollout.plan.criteria.get(fact.criterion)
     if fact.verdict == "fail" and not (criterion and criterion.dry_run):
         return _void_go(state, f"{fact.criterion!r} failed after it")

@@ -53,8 +53,8 @@ def test_any_bytes_are_a_plan_or_a_problem(data: bytes, is_json: bool) -> None:
         assert read_written_plan(data, is_json=is_json, default_id="small").id
 
 
-def test_every_command_but_the_clocks_own_is_offered() -> None:
-    assert set(KINDS) - set(OFFERED) == {"remind"}
+def test_every_command_but_those_of_the_services_own_parts_is_offered() -> None:
+    assert set(KINDS) - set(OFFERED) == {"remind", "record_delivery"}
 
 
 def test_a_whole_command_is_read() -> None:

@@ -43,6 +43,10 @@ FACTS: tuple[Fact, ...] = (
     f.WindowOpened("s1"),
     f.WindowClosed("s1"),
     f.SessionRecorded("s1", True, (HMM,)),
+    f.WorkflowWaived("s1", "View", "enc:AAAA"),
+    f.IssueReported("requests are listed twice"),
+    f.Announced("vaos/37/0/0", "github", "sent", "https://github.com/va/team/issues/1"),
+    f.Announced("vaos/37/0/0", "slack", "not sent", why="no token", text="VAOS V2 Prod: it fails"),
     f.Reminded("x", "the snapshot is due"),
     f.ToggleRetired("key"),
 )
