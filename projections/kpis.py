@@ -85,6 +85,9 @@ def _frozen(kpis: Kpis, fact: SnapshotTaken, rollout: str, revision: int) -> Kpi
         row = kpis.row(rollout, fact.of, entry.item)
         known = entry.revision or revision if entry.value else 0
         kept = replace(row, value=entry.value, verdict=entry.verdict, revision=known, frozen=entry.value)
+        if fact.revises:  # what was frozen first stays; what came late is marked as such
+            new = entry.value != row.frozen
+            kept = replace(kept, frozen=row.frozen, late=row.late or new, revision=known if new else row.revision)
         kpis = _with(kpis, replace(kept, target=entry.target or row.target))
     taken = kpis.taken if fact.of in kpis.taken else (*kpis.taken, fact.of)
     return replace(kpis, taken=taken)

@@ -25,7 +25,9 @@ _WHOLE = re.compile(
     )$""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-_PART = re.compile(r"\b(?:TBD|TBC|TODO|FIXME|FILL_IN)\b|\[(?!SPAN\])[A-Z][A-Z _-]+\](?!\()|\b[Ll]orem ipsum\b|\bmm/dd/yy|\?\?\?")
+_PART = re.compile(  # [SPAN] belongs to a query
+    r"\b(?:TBD|TBC|TODO|FIXME|FILL_IN)\b|\[(?!SPAN\])[A-Z][A-Z _-]+\](?!\()|\b[Ll]orem ipsum\b|\bmm/dd/yy|\?\?\?"
+)
 
 
 def placeholder(text: str) -> Literal["", "whole", "part"]:

@@ -13,16 +13,19 @@ from msgspec import Struct
 
 from events.facts import Actor, Phase
 from events.plan import words
+from services.rollout.measured import Measured
 from services.rollout.refusals import refuse
 from services.rollout.state import Rollout
 
 
 class Surroundings(Struct, frozen=True):
-    """What is known of other rollouts: who holds which toggle key, how far they are; and the service's defaults."""
+    """What is known besides the rollout's own log: who holds which toggle key, how far other rollouts are, the
+    service's defaults, and what was measured for this decision."""
 
     toggle_owners: dict[str, str] = {}
     phases: dict[str, Phase] = {}
     default_approvers: tuple[str, ...] = ()
+    measured: Measured | None = None  # for this command, afresh
 
 
 ALONE = Surroundings()

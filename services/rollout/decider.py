@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import assert_never
 
 from events.facts import Actor, Fact
-from services.rollout import access, adopting, attesting, moving, recording, reporting, sessions, snapshots
+from services.rollout import access, adopting, attesting, measuring, moving, recording, reporting, sessions, snapshots
 from services.rollout import commands as c
 from services.rollout.asked import ALONE, Asked, Surroundings
 from services.rollout.refusals import Refused, refuse
@@ -41,7 +41,18 @@ def decide(
     if rollout is None:
         raise refuse(f"there is no rollout {rollout_id!r}", code="unknown-rollout")
     _look_again(command, rollout)
-    return _decide(command, Asked(rollout, by, now, command.reason, around))
+    asked = Asked(rollout, by, now, command.reason, around)
+    return _promote(command, asked) if isinstance(command, measuring.PROMOTIONS) else _decide(command, asked)
+
+
+def _promote(command: c.Command, asked: Asked) -> tuple[Fact, ...]:
+    """What was measured for a promotion is judged first, and stands in the same record."""
+    found, judged = measuring.with_measurements(asked)
+    try:
+        moved = _decide(command, judged)
+    except Refused as refused:
+        raise measuring.unmeasured(judged, refused) from None
+    return (*found, *moved) if moved else ()
 
 
 def _look_again(command: c.Command, rollout: Rollout) -> None:

@@ -173,7 +173,7 @@ def _criterion(rollout: Rollout, step: str, criterion: Criterion, over: datetime
         if over is not None and found.until < over:
             yield Blocker(f"{name!r} was judged before the full time was over", "criterion", name, by)
     elif found.verdict == "inconclusive" and found.band == "yellow":
-        if not _explicit_go(rollout, found.ordinal):
+        if not _explicit_go(rollout, found.began or found.ordinal):
             text = f"{name!r} is between its limits ({found.why}): going on needs an explicit go given after that"
             yield from (Blocker(text, "decide", steps.next_step(rollout), title) for title in _deciders(rollout))
     else:

@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 
 from events import facts as f
 from events.facts import Fact
+from events.plan.measuring import measured
 from events.plan.schema import Criterion
 from services.rollout import commands as c
-from services.rollout import criteria, steps
+from services.rollout import criteria, measuring, steps
 from services.rollout.asked import Asked
 from services.rollout.attesting import answer_value, find_question
 from services.rollout.criteria import Judged
 from services.rollout.moving import rollback_facts
 from services.rollout.refusals import refuse
+from services.rollout.snapshots import revised
 from services.rollout.state import Rollout
 
 
@@ -28,6 +30,9 @@ def record_verdict(asked: Asked, command: c.RecordVerdict) -> tuple[Fact, ...]:
     if criterion is None:
         known = ", ".join(k.name for k in steps.criteria(rollout.plan, step)) or "none"
         raise refuse(f"{command.criterion!r} is no criterion of {steps.title_of(rollout.plan, step)}; it has: {known}")
+    if command.measurement is not None:
+        fact = measuring.of_monitor(asked, criterion, step, command.measurement)
+        return (fact, *_consequence(rollout, criterion, Judged(fact.verdict, fact.band, fact.why, fact.value)))
     judged = _judged(criterion, command)
     since = rollout.step_since if step == steps.current_step(rollout) and rollout.step_since else rollout.entered_at
     fact = f.VerdictRecorded(
@@ -39,7 +44,7 @@ def record_verdict(asked: Asked, command: c.RecordVerdict) -> tuple[Fact, ...]:
         since,
         asked.now,
         judged.value,
-        bool(criterion.query),
+        asked.by.role == "monitor" and bool(measured(criterion)),
     )
     return (fact, *_consequence(rollout, criterion, judged))
 
@@ -91,14 +96,14 @@ def record_result(asked: Asked, command: c.RecordResult) -> tuple[Fact, ...]:
         (k for k in plan.go_live.kpis if step in steps.result_sets(plan) and k.name == command.item.strip()), None
     )
     if kpi is not None:
-        return _new_result(rollout, f.ResultRecorded(step, kpi.name, *_kpi_value(kpi, command.value)))
+        return _new_result(asked, f.ResultRecorded(step, kpi.name, *_kpi_value(kpi, command.value)), kpi.name)
     question = find_question(steps.questions(plan, step), command.item)
     if question is None:
         raise refuse(
             f"{command.item!r} is no result of {steps.title_of(plan, step)}; it has: {_results(rollout, step)}"
         )
     value, note = answer_value(question, command.value)
-    return _new_result(rollout, f.ResultRecorded(step, question.id, value, note))
+    return _new_result(asked, f.ResultRecorded(step, question.id, value, note), question.text)
 
 
 def _kpi_value(kpi: Criterion, value: str) -> tuple[str, str, f.Verdict | None]:
@@ -112,10 +117,14 @@ def _kpi_value(kpi: Criterion, value: str) -> tuple[str, str, f.Verdict | None]:
     return value.strip(), "", verdict
 
 
-def _new_result(rollout: Rollout, fact: f.ResultRecorded) -> tuple[Fact, ...]:
+def _new_result(asked: Asked, fact: f.ResultRecorded, text: str) -> tuple[Fact, ...]:
+    """The result, unless it is known already; and where it comes after its snapshot, a marked revision of that."""
+    rollout = asked.rollout
     known = rollout.results.get(f"{fact.step}/{fact.item}")
     current = known is not None and known.ordinal >= steps.began(rollout, fact.step)
-    return () if current and known and (known.value, known.note) == (fact.value, fact.note) else (fact,)
+    if current and known and (known.value, known.note) == (fact.value, fact.note):
+        return ()
+    return (fact, *revised(rollout, fact, text))
 
 
 def _results(rollout: Rollout, step: str) -> str:

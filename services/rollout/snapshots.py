@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from events import facts as f
 from events.facts import Fact, SnapshotEntry
+from events.plan.schema import Plan
 from services.rollout import commands as c
-from services.rollout import criteria, steps
+from services.rollout import criteria, measuring, steps
 from services.rollout.asked import Asked
+from services.rollout.measured import Measured, Measurement
 from services.rollout.refusals import refuse
-from services.rollout.state import Rollout
+from services.rollout.state import Frozen, Rollout
 
 
 def entries_of(rollout: Rollout, of: str) -> tuple[SnapshotEntry, ...]:
@@ -31,7 +35,11 @@ def _criterion(rollout: Rollout, of: str, name: str, target: str) -> SnapshotEnt
     if found is None or found.ordinal < rollout.step_ordinal:
         return SnapshotEntry(name, target=target)
     value = criteria.shown(found.value) if found.value is not None else found.why
-    return SnapshotEntry(name, value, target, found.verdict)
+    entry = SnapshotEntry(name, value, target, found.verdict)
+    one = rollout.plan.criteria.get(name)
+    if not found.measured or one is None:
+        return entry
+    return replace(entry, query=one.query or one.count, since=found.since, until=found.until)
 
 
 def _result(rollout: Rollout, of: str, item: str, text: str, target: str) -> SnapshotEntry:
@@ -49,9 +57,61 @@ def take_snapshot(asked: Asked, command: c.TakeSnapshot) -> tuple[Fact, ...]:
         raise refuse(f"the plan has no results after {command.of!r}; it has: {', '.join(sets) or 'none'}")
     if rollout.released_at is None:
         raise refuse("nothing is released to everyone yet: there are no results to freeze")
-    if rollout.snapshots.get(command.of, 0) > rollout.released_ordinal:
+    measured = asked.around.measured
+    held = _standing(rollout, command.of)
+    if held is not None and measured is None:
         return ()
     due = rollout.released_at + timedelta(seconds=sets[command.of])
     if asked.now < due:
         raise refuse(f"the {command.of} results are due at {due:%Y-%m-%d %H:%M} UTC")
-    return (f.SnapshotTaken(command.of, entries_of(rollout, command.of), rollout.released_at, due),)
+    if measured is None:
+        return (f.SnapshotTaken(command.of, entries_of(rollout, command.of), rollout.released_at, due),)
+    if (measured.of, measured.began) != (command.of, rollout.released_ordinal):
+        raise refuse("the release changed while its results were being measured: look again", code="changed")
+    found = measuring.measured_facts(rollout, measured)
+    lines = _with_spans(rollout.plan, entries_of(measuring.folded(asked, found), command.of), measured)
+    if held is None:
+        return (*found, f.SnapshotTaken(command.of, lines, rollout.released_at, due))
+    if _values(lines) == _values(held.entries):
+        return ()
+    late = f.SnapshotTaken(
+        command.of, lines, rollout.released_at, due, held.revises + 1, "what was measured late differs from it"
+    )
+    return (*found, late)
+
+
+def _standing(rollout: Rollout, of: str) -> Frozen | None:
+    """The snapshot of this release; None while it is not taken."""
+    held = rollout.frozen.get(of)
+    if of in steps.result_sets(rollout.plan):
+        return held if rollout.snapshots.get(of, 0) > rollout.released_ordinal else None
+    began = rollout.step_ordinal if of == steps.current_step(rollout) else rollout.rolled_back_ordinal
+    return held if rollout.snapshots.get(of, 0) > began else None
+
+
+def _values(entries: tuple[SnapshotEntry, ...]) -> list[tuple[str, str, object]]:
+    return [(entry.item, entry.value, entry.verdict) for entry in entries]
+
+
+def _with_spans(plan: Plan, entries: tuple[SnapshotEntry, ...], measured: Measured) -> tuple[SnapshotEntry, ...]:
+    """The lines with the queries and spans of what was measured, and why a value is missing."""
+    texts = {q.id: q.text for q in steps.questions(plan, measured.of)}
+    of = {texts.get(m.item, m.item): m for m in measured.items}
+    return tuple(_with_span(entry, of[entry.item]) if entry.item in of else entry for entry in entries)
+
+
+def _with_span(entry: SnapshotEntry, m: Measurement) -> SnapshotEntry:
+    return replace(entry, query=m.query, since=m.since, until=m.until, why="" if entry.value else m.why)
+
+
+def revised(rollout: Rollout, fact: f.ResultRecorded, text: str) -> tuple[Fact, ...]:
+    """A marked revision of the snapshot that this result comes too late for; () when there is none."""
+    held = _standing(rollout, fact.step)
+    if held is None:
+        return ()
+    line = next((entry for entry in held.entries if entry.item == text), SnapshotEntry(text))
+    late = replace(line, value=fact.value, verdict=fact.verdict, revision=0, why="")
+    others = tuple(late if entry is line else entry for entry in held.entries)
+    entries = others if late in others else (*others, late)
+    because = f"{text!r} was recorded after it"
+    return (f.SnapshotTaken(fact.step, entries, held.since, held.until, held.revises + 1, because),)

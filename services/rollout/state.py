@@ -98,6 +98,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     note: str = ""
     verdict: Verdict | None = None
     subject: str = ""
+    measured: bool = False
 
 
 class Told(Struct, frozen=True, omit_defaults=True):
@@ -252,7 +253,7 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
         case f.Reminded(about=about):
             return replace(rollout, reminded=(*rollout.reminded, about))
         case f.ResultRecorded(step=step, item=item, value=value, note=note, verdict=verdict):
-            result = Result(value, at.ordinal, at.revision, note, verdict, at.who.subject)
+            result = Result(value, at.ordinal, at.revision, note, verdict, at.who.subject, fact.measured)
             return replace(rollout, results={**rollout.results, f"{step}/{item}": result})
         case f.QuestionAnswered(question=question, answer=answer, note=note):
             result = Result(answer, at.ordinal, at.revision, note, None, at.who.subject)
