@@ -12,6 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 
+HERE = "http://127.0.0.1:8080"
+
+
 class Settings(Struct, frozen=True):
     """Where things are. Paths are files or folders, URLs as their libraries take them; seconds are seconds."""
 
@@ -21,10 +24,21 @@ class Settings(Struct, frozen=True):
     database_url: str = ""  # "": SQLite in `data`
     host: str = "127.0.0.1"
     port: int = 8080
-    url: str = "http://127.0.0.1:8080"  # where the CLI finds the service
+    url: str = HERE  # where the CLI finds the service
     token: str = ""
     default_approvers: tuple[str, ...] = ()
     replicas: int = 1
+    github_url: str = "https://api.github.com"
+    github_token: str = ""
+    github_repository: str = ""  # "owner/name", where issues are opened
+    slack_url: str = "https://slack.com/api"
+    slack_token: str = ""
+    slack_webhook: str = ""  # instead of a token: the address is the secret
+
+    @property
+    def link(self) -> str:
+        """Where people find this service: CUTOVER_URL, otherwise where it listens."""
+        return self.url if self.url != HERE else f"http://{self.host}:{self.port}"
 
     @property
     def database(self) -> str:
@@ -48,4 +62,10 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         token=env.get("CUTOVER_TOKEN", ""),
         default_approvers=titles,
         replicas=int(env.get("CUTOVER_REPLICAS", default.replicas)),
+        github_url=(env.get("CUTOVER_GITHUB_URL") or default.github_url).rstrip("/"),
+        github_token=env.get("CUTOVER_GITHUB_TOKEN", ""),
+        github_repository=env.get("CUTOVER_GITHUB_REPOSITORY", ""),
+        slack_url=(env.get("CUTOVER_SLACK_URL") or default.slack_url).rstrip("/"),
+        slack_token=env.get("CUTOVER_SLACK_TOKEN", ""),
+        slack_webhook=env.get("CUTOVER_SLACK_WEBHOOK", ""),
     )

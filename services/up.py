@@ -13,8 +13,10 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
+import httpx
 import uvicorn
 from faststream.nats import NatsBroker
 from sqlalchemy import Engine as Database
@@ -31,6 +33,9 @@ from services.embedded import EmbeddedServer, running_url
 from services.engine import Engine
 from services.flag_bucket import FlagBucket
 from services.flag_reader import FlagReader
+from services.herald.beginning import first_start
+from services.herald.herald import Herald
+from services.herald.receivers import receivers
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
@@ -43,8 +48,8 @@ from services.views import Views
 
 logger = logging.getLogger("cutover")
 
-Role = Literal["engine", "projector", "api", "clock"]
-ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock")
+Role = Literal["engine", "projector", "api", "clock", "herald"]
+ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald")
 Now = Callable[[], datetime]
 LOOK = 0.05  # seconds between looks at whether everything is ready
 
@@ -147,6 +152,10 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         house.work.append(projector.run())
     if "clock" in roles:
         house.work.append(Clock(house.log, ask, house.now).run())
+    if "herald" in roles:
+        client = await stack.enter_async_context(httpx.AsyncClient())
+        told, since = receivers(house.settings, client), partial(first_start, house.database)
+        house.work.append(Herald(house.log, ask, house.now, told, since, link=house.settings.link).run())
     if house.now is utc_now:
         house.work.append(_watch_time(house))
     if "api" in roles:

@@ -158,6 +158,15 @@ class Watch(_Part, frozen=True):
     criteria: tuple[str, ...] = ()
 
 
+class GithubDeployment(_Part, frozen=True):
+    """How GitHub tells of a service's deploys: which repository, environment ("": the plan's) and task."""
+
+    SHORTHAND: ClassVar[str] = "repository"
+    repository: str
+    environment: str = ""
+    task: str = "deploy"
+
+
 class Deploy(_Part, frozen=True):
     """Phase code_deploy: what must be deployed where, and how long it is watched."""
 
@@ -169,6 +178,7 @@ class Deploy(_Part, frozen=True):
     criteria: tuple[str, ...] = ()
     before: tuple[Item, ...] = ()
     watch: tuple[Watch, ...] = (Watch(),)
+    github: dict[str, GithubDeployment] = {}  # service -> its deployments on GitHub
     reminders: tuple[str, ...] = ()
 
 

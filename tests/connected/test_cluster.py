@@ -29,7 +29,7 @@ from services.log.streams import create_streams, problems, wait_for_streams, wan
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(90)]
 
 CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "nats" / "cluster.conf"
-ROLES = ("init", "engine", "clock", "projector", "api")
+ROLES = ("init", "engine", "clock", "herald", "projector", "api")
 PASSWORD = "for-this-test-only"
 
 
@@ -137,13 +137,13 @@ async def test_no_account_can_delete_purge_or_change_a_stream(cluster: Cluster, 
         assert await problems(connection.jetstream(), replicas=3) == []
 
 
-@pytest.mark.parametrize("user", ["engine", "clock", "projector", "api"])
+@pytest.mark.parametrize("user", ["engine", "clock", "herald", "projector", "api"])
 async def test_only_init_makes_streams(cluster: Cluster, user: str) -> None:
     [said] = await refusals(cluster, user, ["$JS.API.STREAM.CREATE.ROLLOUTS"])
     assert "permissions violation for publish" in said
 
 
-@pytest.mark.parametrize("user", ["clock", "projector", "api", "init"])
+@pytest.mark.parametrize("user", ["clock", "herald", "projector", "api", "init"])
 async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     [said] = await refusals(cluster, user, [log_subject("forged")])
@@ -152,7 +152,7 @@ async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) ->
         assert await JetStreamLog(connection).last_revision("forged") == 0
 
 
-@pytest.mark.parametrize("user", ["clock", "projector", "api"])
+@pytest.mark.parametrize("user", ["clock", "herald", "projector", "api"])
 async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     async with cluster.connected("engine") as writer, cluster.connected(user) as reader:
