@@ -11,7 +11,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-
 HERE = "http://127.0.0.1:8080"
 
 
@@ -31,6 +30,8 @@ class Settings(Struct, frozen=True):
     github_url: str = "https://api.github.com"
     github_token: str = ""
     github_repository: str = ""  # "owner/name", where issues are opened
+    github_secret: str = ""  # of GitHub's webhooks; "": they are not taken
+    ci_run: str = ""  # which run of a CI this is, as the CI itself says
     slack_url: str = "https://slack.com/api"
     slack_token: str = ""
     slack_webhook: str = ""  # instead of a token: the address is the secret
@@ -65,7 +66,17 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         github_url=(env.get("CUTOVER_GITHUB_URL") or default.github_url).rstrip("/"),
         github_token=env.get("CUTOVER_GITHUB_TOKEN", ""),
         github_repository=env.get("CUTOVER_GITHUB_REPOSITORY", ""),
+        github_secret=env.get("CUTOVER_GITHUB_SECRET", ""),
+        ci_run=_ci_run(env),
         slack_url=(env.get("CUTOVER_SLACK_URL") or default.slack_url).rstrip("/"),
         slack_token=env.get("CUTOVER_SLACK_TOKEN", ""),
         slack_webhook=env.get("CUTOVER_SLACK_WEBHOOK", ""),
     )
+
+
+def _ci_run(env: Mapping[str, str]) -> str:
+    """The run's own address: GitHub Actions (with the attempt: a second one is another run), GitLab, or Jenkins."""
+    if run := env.get("GITHUB_RUN_ID", ""):
+        where = f"{env.get('GITHUB_SERVER_URL', 'https://github.com')}/{env.get('GITHUB_REPOSITORY', '')}"
+        return f"{where}/actions/runs/{run}/attempts/{env.get('GITHUB_RUN_ATTEMPT', '1')}"
+    return env.get("CI_JOB_URL", "") or env.get("BUILD_URL", "")

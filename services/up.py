@@ -36,6 +36,8 @@ from services.flag_reader import FlagReader
 from services.herald.beginning import first_start
 from services.herald.herald import Herald
 from services.herald.receivers import receivers
+from services.intake.store import SignalStore
+from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
@@ -48,8 +50,8 @@ from services.views import Views
 
 logger = logging.getLogger("cutover")
 
-Role = Literal["engine", "projector", "api", "clock", "herald"]
-ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald")
+Role = Literal["engine", "projector", "api", "clock", "herald", "intake"]
+ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald", "intake")
 Now = Callable[[], datetime]
 LOOK = 0.05  # seconds between looks at whether everything is ready
 
@@ -152,6 +154,11 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         house.work.append(projector.run())
     if "clock" in roles:
         house.work.append(Clock(house.log, ask, house.now).run())
+    if "intake" in roles:
+        js = house.connection.jetstream()
+        intake = Intake(js, SignalStore(house.connection), house.log, ask)
+        house.checks.append(intake.problems)
+        house.work.append(intake.run())
     if "herald" in roles:
         client = await stack.enter_async_context(httpx.AsyncClient())
         told, since = receivers(house.settings, client), partial(first_start, house.database)
@@ -169,7 +176,8 @@ async def _api(house: House, views: Views, ask: Ask, stack: AsyncExitStack) -> N
     stack.push_async_callback(flags.stop)
     tokens = Tokens(house.database, house.now)
     await asyncio.to_thread(tokens.ensure_admin, house.settings.data / "admin.token")
-    service = Service(ask, views, flags, tokens, house.vault, house.now, house.problems)
+    store, secret = SignalStore(house.connection), house.settings.github_secret
+    service = Service(ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret)
     http = _Http(server(make_app(service), house.settings.host, house.settings.port).config)
     house.checks.append(lambda: () if http.started else ("HTTP is not listening yet",))
     house.work.append(http.serve_until_cancelled())

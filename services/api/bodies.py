@@ -19,6 +19,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PLAN = 256 * 1024
 OTHER = 64 * 1024
+SIGNAL = 512 * 1024
 WITH_PLAN = 2 * PLAN  # a command around a plan, whose text JSON may make longer
 THROWN_AWAY = 8 * 1024 * 1024
 SAFE = (
@@ -62,6 +63,8 @@ def limit_for(method: str, path: str) -> int:
         return PLAN
     if method == "POST" and path.rstrip("/").endswith("/commands"):
         return WITH_PLAN
+    if method == "POST" and path.startswith("/v1/signals"):
+        return SIGNAL
     return OTHER
 
 

@@ -40,6 +40,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "conflict": (409, "It contradicts what is there"),
     "too-large": (413, "Too large"),
     "unsupported-media-type": (415, "This kind of content is not understood"),
+    "too-many": (429, "Too many at once"),
     "invalid": (422, "It cannot be understood"),
     "invalid-plan": (422, "The plan cannot be used"),
     "internal": (500, "Something is wrong with the service"),

@@ -12,7 +12,9 @@ from typing import Any, Protocol, TypeAlias
 
 import litestar
 
+from events.signals import Origin, Outcome
 from projections.flags import FlagSnapshot
+from services.intake.store import Kept, Listed
 from services.messages import Ask
 from services.tokens import Tokens
 from services.vault import Vault
@@ -42,6 +44,18 @@ class ReadsFlags(Protocol):
     async def wait_for(self, revision: int, patience: float, /) -> bool: ...
 
 
+class KeepsSignals(Protocol):
+    """The signals and what each led to."""
+
+    async def keep(self, kind: str, headers: Mapping[str, str], body: bytes, origin: Origin, by: str) -> Kept: ...
+
+    async def waiting(self) -> int: ...
+
+    async def outcome_of(self, origin: Origin) -> Outcome | None: ...
+
+    async def latest(self, count: int) -> Listed: ...
+
+
 @dataclass(frozen=True)
 class Service:
     """`problems` gives the reasons why the service is not ready, in words; none: it is."""
@@ -53,6 +67,8 @@ class Service:
     vault: Vault
     now: Callable[[], datetime]
     problems: Callable[[], tuple[str, ...]]
+    signals: KeepsSignals | None = None
+    github_secret: str = ""
 
 
 def service_of(request: Request) -> Service:

@@ -20,6 +20,8 @@ from services.log.protocol import Unavailable
 ROLLOUTS = "ROLLOUTS"
 ATTEMPTS = "ATTEMPTS"
 FLAGS = "flags"  # the bucket; its stream is KV_flags
+SIGNALS = "SIGNALS"
+OUTCOMES = "OUTCOMES"
 LARGEST = 1024 * 1024  # bytes of one message, headers included
 DUPLICATES = 120.0  # seconds; only a shortcut: the truth is the bytes in the log
 _ALREADY_THERE = 10058
@@ -29,7 +31,7 @@ _YEAR = 365 * 24 * 3600.0
 
 def wanted(replicas: int = 1) -> tuple[api.StreamConfig, ...]:
     """The configuration of every stream, the log first."""
-    return (_rollouts(replicas), _attempts(replicas), _flags(replicas))
+    return (_rollouts(replicas), _attempts(replicas), _flags(replicas), _signals(replicas), _outcomes(replicas))
 
 
 def _rollouts(replicas: int) -> api.StreamConfig:
@@ -92,6 +94,37 @@ def _flags(replicas: int) -> api.StreamConfig:
         max_age=0,
         max_msgs_per_subject=1,
         max_consumers=10_000,
+        num_replicas=replicas,
+        duplicate_window=DUPLICATES,
+        allow_direct=False,
+    )
+
+
+def _signals(replicas: int) -> api.StreamConfig:
+    """What comes from outside, as it came: a year, bounded. 512 KiB a signal, and room for its headers."""
+    return _bounded("SIGNALS", "rollouts.signals.>", 128 * 1024 * 1024, 640 * 1024, replicas)
+
+
+def _outcomes(replicas: int) -> api.StreamConfig:
+    """What each signal led to: a year, bounded."""
+    return _bounded("OUTCOMES", "rollouts.outcomes.>", 64 * 1024 * 1024, LARGEST, replicas)
+
+
+def _bounded(name: str, subject: str, size: int, largest: int, replicas: int) -> api.StreamConfig:
+    """A year, and no more bytes than a small disk has to spare; the oldest go first."""
+    return api.StreamConfig(
+        name=name,
+        subjects=[subject],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.OLD,
+        compression=api.StoreCompression.S2,
+        max_msg_size=largest,
+        max_msgs=-1,
+        max_bytes=size,
+        max_age=_YEAR,
+        max_msgs_per_subject=-1,
+        max_consumers=1_000,
         num_replicas=replicas,
         duplicate_window=DUPLICATES,
         allow_direct=False,
