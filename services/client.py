@@ -89,6 +89,12 @@ class Client:
                 return
             asked = asked | {"after": page["next"]}
 
+    def announced(self, rollout: str, revision: int) -> list[Json]:
+        """What became of telling people of this revision, as far as the log says; with the text where it was not."""
+        asked = {"fact": "announced", "order": "newest", "limit": PAGE}
+        items = self._ask("GET", f"{_path(rollout)}/audit", params=asked)["items"]
+        return [item for item in reversed(items) if item["data"]["cause"].startswith(f"{rollout}/{revision}/")]
+
     def add_token(self, name: str, role: str, titles: tuple[str, ...]) -> Json:
         """A new token; the answer holds it in clear, once."""
         return self._ask("POST", "/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})

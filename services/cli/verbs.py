@@ -19,6 +19,7 @@ from services.cli.answers import show
 from services.cli.asking import client
 from services.cli.planfile import load_with_text
 from services.cli.screen import AsJson
+from services.cli.telling import show_telling
 from services.cli.wording import FIELDS, VERBS
 from services.cli.workflows import parse_workflows
 from services.client import Json
@@ -85,6 +86,8 @@ def _verb(tag: str, command: type[Any]) -> Callable[..., None]:
             rollout = rollout or plan.id
         answer = client(ctx).command(rollout, _message(tag, given), sending["command_id"])
         show(ctx, rollout, answer, as_json=sending["as_json"])
+        if tag == "report_issue" and not sending["as_json"] and not given.get("dry_run"):
+            show_telling(ctx, rollout, answer["revision"])
 
     run.__signature__ = inspect.Signature(_parameters(command))  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # type: ignore[attr-defined]

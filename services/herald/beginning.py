@@ -21,17 +21,18 @@ herald = Table(
 def first_start(engine: Engine, head: int) -> int:
     """The last revision that is history: `head` at the first start, and the same ever after."""
     herald.create(engine, checkfirst=True)
-    if (known := _known(engine)) is not None:
+    if (known := started(engine)) is not None:
         return known
     try:
         with engine.begin() as connection:
             connection.execute(insert(herald).values(id=1, since=head))
     except IntegrityError:  # another process was first
-        return _known(engine) or 0
+        return started(engine) or 0
     return head
 
 
-def _known(engine: Engine) -> int | None:
+def started(engine: Engine) -> int | None:
+    """The last revision that is history; None before the first start."""
     with engine.connect() as connection:
         found: int | None = connection.scalar(select(herald.c.since).where(herald.c.id == 1))
     return found
