@@ -22,6 +22,7 @@ ATTEMPTS = "ATTEMPTS"
 FLAGS = "flags"  # the bucket; its stream is KV_flags
 SIGNALS = "SIGNALS"
 OUTCOMES = "OUTCOMES"
+READINGS = "READINGS"
 LARGEST = 1024 * 1024  # bytes of one message, headers included
 DUPLICATES = 120.0  # seconds; only a shortcut: the truth is the bytes in the log
 _ALREADY_THERE = 10058
@@ -31,7 +32,14 @@ _YEAR = 365 * 24 * 3600.0
 
 def wanted(replicas: int = 1) -> tuple[api.StreamConfig, ...]:
     """The configuration of every stream, the log first."""
-    return (_rollouts(replicas), _attempts(replicas), _flags(replicas), _signals(replicas), _outcomes(replicas))
+    return (
+        _rollouts(replicas),
+        _attempts(replicas),
+        _flags(replicas),
+        _signals(replicas),
+        _outcomes(replicas),
+        _readings(replicas),
+    )
 
 
 def _rollouts(replicas: int) -> api.StreamConfig:
@@ -108,6 +116,13 @@ def _signals(replicas: int) -> api.StreamConfig:
 def _outcomes(replicas: int) -> api.StreamConfig:
     """What each signal led to: a year, bounded."""
     return _bounded("OUTCOMES", "rollouts.outcomes.>", 64 * 1024 * 1024, LARGEST, replicas)
+
+
+def _readings(replicas: int) -> api.StreamConfig:
+    """What was measured and published: 13 months, bounded, so that a year can be compared with the one before."""
+    config = _bounded("READINGS", "rollouts.readings.>", 256 * 1024 * 1024, 64 * 1024, replicas)
+    config.max_age = 13 * _YEAR / 12
+    return config
 
 
 def _bounded(name: str, subject: str, size: int, largest: int, replicas: int) -> api.StreamConfig:

@@ -33,7 +33,8 @@ def has_limit(criterion: Criterion) -> bool:
 
 def shown(q: Quantity) -> str:
     """A quantity as people write it: 4.2 s, 5%, 10."""
-    return f"{q.value:g}{q.unit if q.unit in ('', '%') else ' ' + q.unit}"
+    number = f"{q.value:.0f}" if q.value.is_integer() and abs(q.value) < 1e15 else f"{q.value:g}"
+    return f"{number}{q.unit if q.unit in ('', '%') else ' ' + q.unit}"
 
 
 def judge_words(criterion: Criterion, value: str) -> Judged:

@@ -1,0 +1,178 @@
+"""Judging what was measured: answers -> one sample -> a verdict over several samples.
+
+One rule: only a finite number of exactly one series, fresh, without warnings and with enough traffic, is good data;
+each kind of bad data has its own words, and none of them passes. The limits themselves are held in
+services/rollout/criteria.py and nowhere else. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from events.facts import Verdict
+from events.plan.schema import Criterion, Quantity
+from services.analysis.prometheus import Answer, NoAnswer
+from services.rollout import criteria
+from services.rollout.criteria import Judged
+
+SHOWN_SERIES = 3
+SHOWN_WARNING = 200
+
+
+class Bad(NamedTuple):
+    """Why there is no value: `inconclusive` when data is missing, `error` when something is wrong."""
+
+    verdict: Verdict
+    why: str
+
+
+class Sample(NamedTuple):
+    """One measurement, judged by itself. `good`: it rests on good data."""
+
+    at: datetime
+    judged: Judged
+    good: bool
+
+
+def bad(at: datetime, why: Bad) -> Sample:
+    """A measurement that gave no good data."""
+    return Sample(at, Judged(why.verdict, "", why.why), good=False)
+
+
+def value_of(answer: Answer | NoAnswer, what: str = "the query") -> float | Bad:
+    """The one finite number that an instant answer holds, or why there is none."""
+    if isinstance(answer, NoAnswer):
+        return Bad("error", str(answer))
+    if not answer.series or not answer.series[0].points:
+        return Bad("inconclusive", f"{what} found no data: nothing answers to it")
+    if len(answer.series) > 1:
+        return Bad("error", f"{what} gives {len(answer.series)} series, expected exactly one: {_named(answer)}")
+    value = answer.series[0].points[-1][1]
+    if not math.isfinite(value):
+        return Bad("error", f"{what} gives {_not_finite(value)}")
+    if answer.warnings:
+        return Bad("error", f"Prometheus warns about {what}: {'; '.join(answer.warnings)[:SHOWN_WARNING]}")
+    return value
+
+
+def _named(answer: Answer) -> str:
+    """The first series by their labels."""
+    names = [", ".join(f"{k}={v}" for k, v in s.labels.items()) or "no labels" for s in answer.series]
+    more = f" and {len(names) - SHOWN_SERIES} more" if len(names) > SHOWN_SERIES else ""
+    return " / ".join(f"{{{name}}}" for name in names[:SHOWN_SERIES]) + more + "; add sum() or max() around it"
+
+
+def _not_finite(value: float) -> str:
+    if math.isnan(value):
+        return "NaN, which is no number: most often nothing was divided by nothing"
+    return f"{'+' if value > 0 else '-'}Inf, which is no finite number: something was divided by nothing"
+
+
+def stale(newest: datetime | None, at: datetime, fresh: int) -> Bad | None:
+    """Whether the newest sample is too old to say anything about now."""
+    if newest is None:
+        return Bad("inconclusive", f"there is no sample of it in the last {_span(timedelta(seconds=fresh))}")
+    age = at - newest
+    if age > timedelta(seconds=fresh):
+        text = f"its newest sample is {_span(age)} old; at most {_span(timedelta(seconds=fresh))} is fresh"
+        return Bad("inconclusive", text)
+    return None
+
+
+def quiet(traffic: Answer | NoAnswer, floor: Quantity) -> Bad | None:
+    """Whether too few were there for the value to mean anything."""
+    value = value_of(traffic, "the traffic query")
+    if isinstance(value, Bad):
+        return value
+    if value < floor.value:
+        return Bad(
+            "inconclusive", f"there is too little traffic to judge: {value:g}, at least {floor.value:g} is needed"
+        )
+    return None
+
+
+def not_yet(at: datetime, since: datetime, window: int) -> Bad:
+    """A window that would reach back before the step began."""
+    whole, length = since + timedelta(seconds=window), _span(timedelta(seconds=window))
+    return Bad("inconclusive", f"the first {length} since the step began are over at {whole:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def judged(criterion: Criterion, value: float, at: datetime) -> Sample:
+    """A good value, held against the limits. Without a limit it is recorded and passes."""
+    if not criteria.has_limit(criterion):
+        said = criteria.shown(Quantity(value))
+        return Sample(
+            at, Judged("pass", "", f"{said} was measured; the plan sets no limit", Quantity(value)), good=True
+        )
+    return Sample(at, criteria.judge(criterion, Quantity(value)), good=True)
+
+
+def over_samples(criterion: Criterion, samples: Sequence[Sample]) -> Judged | None:
+    """What the samples so far (oldest first) come to now; None: nothing new, too little good data in a row.
+
+    `fail` needs `breaches_needed` of the last `breaches_of` good samples; more samples in a row without good data
+    than `errors_in_a_row` are that error.
+    """
+    run = _bad_run(samples)
+    if run > criterion.errors_in_a_row:
+        last = samples[-1].judged
+        times = f" ({run} measurements in a row)" if run > 1 else ""
+        return Judged(last.verdict, "", last.why + times)
+    good = [sample.judged for sample in samples if sample.good][-criterion.breaches_of :]
+    if not good or run:
+        return None
+    return _confirmed(criterion, good)
+
+
+def _bad_run(samples: Sequence[Sample]) -> int:
+    run = 0
+    for sample in reversed(samples):
+        if sample.good:
+            break
+        run += 1
+    return run
+
+
+def _confirmed(criterion: Criterion, good: Sequence[Judged]) -> Judged:
+    """The last good sample's verdict, but for breaches that are not confirmed yet, or still stand."""
+    broken = [judged for judged in good if judged.verdict == "fail"]
+    needed, of = criterion.breaches_needed, criterion.breaches_of
+    count = f"{len(broken)} of the last {of} measurements broke the limit; {needed} are needed"
+    if len(broken) >= needed:
+        return broken[-1] if of == 1 else broken[-1]._replace(why=f"{broken[-1].why}; {count}")
+    if good[-1].verdict == "fail":
+        return good[-1]._replace(verdict="inconclusive", band="waiting", why=f"{good[-1].why}; {count}")
+    return good[-1]
+
+
+def over_span(criterion: Criterion, samples: Sequence[Sample]) -> Judged:
+    """What a whole span of samples comes to: fail if it was to be called failed at any moment, then errors, then the
+    last good sample."""
+    if not samples:
+        return Judged("inconclusive", "", "there is no data in the whole span")
+    recent: list[Sample] = []
+    longest = max(criterion.breaches_of, criterion.errors_in_a_row + 1)
+    errors: list[Judged] = []
+    for sample in samples:
+        recent = [*recent, sample][-2 * longest :]
+        found = over_samples(criterion, recent)
+        if found is not None and found.verdict == "fail":
+            return found._replace(why=f"{found.why}, at {sample.at:%Y-%m-%d %H:%M:%S} UTC")
+        if found is not None and not sample.good:
+            errors.append(found)
+    if errors or not samples[-1].good:
+        return errors[-1] if errors else samples[-1].judged
+    return _confirmed(criterion, [sample.judged for sample in samples if sample.good][-criterion.breaches_of :])
+
+
+def _span(length: timedelta) -> str:
+    """ "5 minutes", "1 hour", "90 seconds"."""
+    seconds = round(length.total_seconds())
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size and (seconds % size == 0 or seconds >= 10 * size):
+            count = round(seconds / size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
