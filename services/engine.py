@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.codec import VERSION, decode, digest, encode
-from events.facts import Attempt, Fact, Record
+from events.facts import Attempt, Evidence, Fact, Record
 from services.directory import Directory
 from services.hot import Hot, HotRollouts
 from services.log.protocol import Conflict, Log, LogError, LogFull, Unavailable
@@ -26,6 +26,8 @@ from services.rollout import commands as c
 from services.rollout.asked import ALONE, Surroundings
 from services.rollout.decider import decide
 from services.rollout.effects import effects
+from services.rollout.measured import Measured
+from services.rollout.measuring import PROMOTIONS
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout, apply
 from services.vault import VaultError
@@ -37,6 +39,10 @@ TRIES = 200  # conflicts in a row before we say that others are faster
 _ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 _COMMAND_ID = re.compile(r"^[\x21-\x7e]{1,200}$")
 _STOPPING = (c.RollBack, c.Halt)
+_MEASURED = (*PROMOTIONS, c.TakeSnapshot)
+
+Measure = Callable[[Rollout, c.Command, datetime], Awaitable[Measured | None]]
+"""What a command rests on, measured afresh; it ends in time whatever happens. See analysis/afresh.py."""
 
 
 class Sealer(Protocol):
@@ -60,10 +66,12 @@ class Engine:
         sealer: Sealer | None = None,
         default_approvers: tuple[str, ...] = (),
         capacity: int = 5_000,
+        measure: Measure | None = None,
     ) -> None:
         self._log = log
         self._now = now
         self._sealer = sealer
+        self._measure = measure
         self._hot = HotRollouts(capacity)
         self._directory = Directory(log, default_approvers)
         self.problems: tuple[str, ...] = ()
@@ -75,8 +83,9 @@ class Engine:
             return wrong
         hot = self._hot.get(request.rollout)
         try:
+            measured = await self._measured(hot, request)
             async with hot.lock:
-                return await self._answer(hot, request)
+                return await self._answer(hot, request, measured)
         except LogFull as error:
             return Refusal("too-large", (f"the log does not take this record: {error}",))
         except LogError as error:
@@ -96,7 +105,21 @@ class Engine:
 
     # -- inside
 
-    async def _answer(self, hot: Hot, request: Request) -> Reply:
+    async def _measured(self, hot: Hot, request: Request) -> Measured | None:
+        """What the command rests on, measured before its turn comes: nobody waits for metrics but who asked for them.
+
+        A command that was accepted before is answered from the log, without measuring again.
+        """
+        if self._measure is None or not isinstance(request.command, _MEASURED):
+            return None
+        async with hot.lock:
+            await self._refreshed(hot)
+            state = hot.rollout
+            if state is None or hot.stopped or request.command_id in hot.accepted:
+                return None
+        return await self._measure(state, request.command, max(self._now(), state.when))
+
+    async def _answer(self, hot: Hot, request: Request, measured: Measured | None) -> Reply:
         fresh = hot.last == 0
         if fresh:
             await self._catch_up(hot)
@@ -106,7 +129,7 @@ class Engine:
             try:
                 if request.command_id in hot.accepted:
                     return await self._stored_answer(hot, request)
-                decided = await self._decide(hot, request)
+                decided = await self._decide(hot, request, measured)
             except Refused as refusal:
                 if fresh:
                     return await self._refuse(hot, request, refusal)
@@ -140,13 +163,15 @@ class Engine:
             return Refusal("stopped", self.problems, revision=hot.last)
         return None
 
-    async def _decide(self, hot: Hot, request: Request) -> Decided:
+    async def _decide(self, hot: Hot, request: Request, measured: Measured | None) -> Decided:
         command = await self._sealed(hot, request.command)
         now = self._now()
         when = now if hot.rollout is None else max(now, hot.rollout.when)
         around, head = await self._surroundings(hot, command)
+        if measured is not None:
+            around = replace(around, measured=measured)
         facts = decide(command, hot.rollout, request.by, when, around, rollout_id=request.rollout)
-        return Decided(command, when, facts, head, request)
+        return Decided(command, when, facts, head, request, measured.evidence if measured else ())
 
     async def _sealed(self, hot: Hot, command: c.Command) -> c.Command:
         if self._sealer is None or not isinstance(command, (c.ScheduleSession, c.RecordSession)):
@@ -221,16 +246,23 @@ class Engine:
 class Decided:
     """What a command comes to on one state: the facts, when, and what the log must look like still."""
 
-    __slots__ = ("command", "facts", "head", "request", "when")
+    __slots__ = ("command", "evidence", "facts", "head", "request", "when")
 
     def __init__(
-        self, command: c.Command, when: datetime, facts: tuple[Fact, ...], head: int | None, request: Request
+        self,
+        command: c.Command,
+        when: datetime,
+        facts: tuple[Fact, ...],
+        head: int | None,
+        request: Request,
+        measured: tuple[Evidence, ...],
     ) -> None:
         self.command = command
         self.when = when
         self.facts = facts
         self.head = head
         self.request = request
+        self.evidence = (*command.evidence, *measured)
 
     def record(self, hot: Hot) -> Record:
         """The record that continues the rollout's chain."""
@@ -248,7 +280,7 @@ class Decided:
             self.facts,
             command.reason,
             command.note,
-            command.evidence,
+            self.evidence,
         )
 
     def without_record(self, hot: Hot) -> Reply:
