@@ -95,6 +95,21 @@ class Client:
         items = self._ask("GET", f"{_path(rollout)}/audit", params=asked)["items"]
         return [item for item in reversed(items) if item["data"]["cause"].startswith(f"{rollout}/{revision}/")]
 
+    def signals(self, last: int = 20) -> Json:
+        """The last signals, what each led to, and how many wait."""
+        return self._ask("GET", "/v1/signals", params={"last": last})
+
+    def outcome(self, source: str, id_: str) -> Json | None:
+        """What the signal with this identity led to; None while it waits."""
+        found = self._ask("GET", "/v1/signals", params={"source": source, "id": id_})["items"]
+        return dict(found[0]) if found else None
+
+    def send_event(self, event: Json) -> Json:
+        """Send one CloudEvent; the same source and id again has no second effect. The answer names its number."""
+        headers = {"Content-Type": "application/cloudevents+json"}
+        taken = self._ask("POST", "/v1/signals", content=msgspec.json.encode(event), headers=headers)
+        return dict(taken["signals"][0])
+
     def add_token(self, name: str, role: str, titles: tuple[str, ...]) -> Json:
         """A new token; the answer holds it in clear, once."""
         return self._ask("POST", "/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})

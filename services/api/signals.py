@@ -163,4 +163,5 @@ def _last(text: str | None) -> int:
     return int(text)
 
 
-HANDLERS: tuple[Any, ...] = (events, handshake, from_github, alerts, listed)
+# The handshake first: Litestar answers OPTIONS itself on a path that has no handler for it yet.
+HANDLERS: tuple[Any, ...] = (handshake, events, listed, from_github, alerts)

@@ -13,6 +13,7 @@ from services.cli.reads import add_reads
 from services.cli.running import add_running
 from services.cli.screen import EXIT_CODES, Ending
 from services.cli.showing import add_showing
+from services.cli.signals import add_signals
 from services.cli.tokens import tokens
 from services.cli.verbs import add_verbs
 from services.cli.wording import PLANS, RUNNING
@@ -36,6 +37,7 @@ def root() -> None:
 
 app.add_typer(plans, name="plan", rich_help_panel=PLANS)
 add_reads(app)
+add_signals(app)
 add_verbs(app)
 add_showing(app)
 add_running(app)
