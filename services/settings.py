@@ -35,6 +35,8 @@ class Settings(Struct, frozen=True):
     slack_url: str = "https://slack.com/api"
     slack_token: str = ""
     slack_webhook: str = ""  # instead of a token: the address is the secret
+    prometheus: str = ""  # where criteria are measured; "": people record them
+    prometheus_token: str = ""
 
     @property
     def link(self) -> str:
@@ -71,6 +73,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         slack_url=(env.get("CUTOVER_SLACK_URL") or default.slack_url).rstrip("/"),
         slack_token=env.get("CUTOVER_SLACK_TOKEN", ""),
         slack_webhook=env.get("CUTOVER_SLACK_WEBHOOK", ""),
+        prometheus=env.get("CUTOVER_PROMETHEUS", "").rstrip("/"),
+        prometheus_token=env.get("CUTOVER_PROMETHEUS_TOKEN", ""),
     )
 
 

@@ -22,6 +22,8 @@ from faststream.nats import NatsBroker
 from sqlalchemy import Engine as Database
 
 from services import rebuild as rebuilding
+from services.analysis.house import Measuring
+from services.analysis.monitor import Monitor
 from services.api.app import make_app, server
 from services.api.service import Service
 from services.clock import Clock
@@ -50,8 +52,8 @@ from services.views import Views
 
 logger = logging.getLogger("cutover")
 
-Role = Literal["engine", "projector", "api", "clock", "herald", "intake"]
-ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald", "intake")
+Role = Literal["engine", "projector", "api", "clock", "herald", "intake", "monitor"]
+ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald", "intake", "monitor")
 Now = Callable[[], datetime]
 LOOK = 0.05  # seconds between looks at whether everything is ready
 
@@ -71,6 +73,7 @@ class House:
         self.now = now
         self.log = JetStreamLog(connection)
         self.bucket = FlagBucket(connection.jetstream())
+        self.measuring = Measuring(settings, connection.jetstream())
         self.vault = Vault(database, vault_key(settings.data / "vault.key"))
         self.checks: list[Callable[[], Iterable[str]]] = [self._connected]
         self.work: list[Awaitable[None]] = []
@@ -102,6 +105,7 @@ async def serve(
         database = await asyncio.to_thread(connect, settings.database)
         stack.callback(database.dispose)
         house = await asyncio.to_thread(House, settings, connection, database, now)
+        stack.push_async_callback(house.measuring.close)
         ask = await _engine(house, url, stack) if "engine" in roles else RemoteEngine(connection).ask
         await _others(house, roles, ask, stack)
         await _until_stopped(house, on_ready)
@@ -134,7 +138,13 @@ async def rebuild(settings: Settings, progress: Callable[[int, int], None] = reb
 
 
 async def _engine(house: House, url: str, stack: AsyncExitStack) -> Ask:
-    engine = Engine(house.log, house.now, sealer=house.vault, default_approvers=house.settings.default_approvers)
+    engine = Engine(
+        house.log,
+        house.now,
+        sealer=house.vault,
+        default_approvers=house.settings.default_approvers,
+        measure=house.measuring.afresh,
+    )
     house.checks.append(lambda: engine.problems)
     house.work.append(engine.watch())
     broker = NatsBroker(url, name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
@@ -159,6 +169,9 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         intake = Intake(js, SignalStore(house.connection), house.log, ask)
         house.checks.append(intake.problems)
         house.work.append(intake.run())
+    if "monitor" in roles:
+        measuring = house.measuring
+        house.work.append(Monitor(house.log, ask, measuring.measurer, measuring.readings, house.now).run())
     if "herald" in roles:
         client = await stack.enter_async_context(httpx.AsyncClient())
         told, since = receivers(house.settings, client), partial(first_start, house.database)
@@ -177,7 +190,8 @@ async def _api(house: House, views: Views, ask: Ask, stack: AsyncExitStack) -> N
     tokens = Tokens(house.database, house.now)
     await asyncio.to_thread(tokens.ensure_admin, house.settings.data / "admin.token")
     store, secret = SignalStore(house.connection), house.settings.github_secret
-    service = Service(ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret)
+    readings = house.measuring.readings
+    service = Service(ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings)
     http = _Http(server(make_app(service), house.settings.host, house.settings.port).config)
     house.checks.append(lambda: () if http.started else ("HTTP is not listening yet",))
     house.work.append(http.serve_until_cancelled())

@@ -11,7 +11,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from services.api import audit, flags, health, rollouts, signals, tokens
+from services.api import audit, flags, health, readings, rollouts, signals, tokens
 from services.api.access import authenticate
 from services.api.bodies import App, bounded
 from services.api.problems import answered
@@ -39,6 +39,8 @@ def make_app(service: Service) -> App:
             tokens.changes,
             tokens.revoke,
             *signals.HANDLERS,
+            readings.publish,
+            readings.published,
         ],
         before_request=authenticate,
         exception_handlers={Exception: answered},

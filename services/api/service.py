@@ -14,6 +14,7 @@ import litestar
 
 from events.signals import Origin, Outcome
 from projections.flags import FlagSnapshot
+from services.analysis.readings import Kept as KeepsReadings
 from services.intake.store import Kept, Listed
 from services.messages import Ask
 from services.tokens import Tokens
@@ -69,6 +70,7 @@ class Service:
     problems: Callable[[], tuple[str, ...]]
     signals: KeepsSignals | None = None
     github_secret: str = ""
+    readings: KeepsReadings | None = None
 
 
 def service_of(request: Request) -> Service:
