@@ -23,6 +23,7 @@ from services.hot import Hot, HotRollouts
 from services.log.protocol import Conflict, Log, LogError, LogFull, Unavailable
 from services.messages import Accepted, Refusal, Reply, Request
 from services.rollout import commands as c
+from services.rollout.access import may
 from services.rollout.asked import ALONE, Surroundings
 from services.rollout.decider import decide
 from services.rollout.effects import effects
@@ -30,6 +31,7 @@ from services.rollout.measured import Measured
 from services.rollout.measuring import PROMOTIONS
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout, apply
+from services.sealing import SessionCommand, about_a_tester, as_stored
 from services.vault import VaultError
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class Sealer(Protocol):
     """The vault, as the engine needs it: a command as the log may hold it."""
 
     def seal(self, command: c.Command, tester: str = "") -> c.Command: ...
+
+    def holds(self, reference: str) -> bool: ...
 
 
 class Engine:
@@ -164,7 +168,7 @@ class Engine:
         return None
 
     async def _decide(self, hot: Hot, request: Request, measured: Measured | None) -> Decided:
-        command = await self._sealed(hot, request.command)
+        command = await self._sealed(hot, request)
         now = self._now()
         when = now if hot.rollout is None else max(now, hot.rollout.when)
         around, head = await self._surroundings(hot, command)
@@ -173,13 +177,12 @@ class Engine:
         facts = decide(command, hot.rollout, request.by, when, around, rollout_id=request.rollout)
         return Decided(command, when, facts, head, request, measured.evidence if measured else ())
 
-    async def _sealed(self, hot: Hot, command: c.Command) -> c.Command:
-        if self._sealer is None or not isinstance(command, (c.ScheduleSession, c.RecordSession)):
+    async def _sealed(self, hot: Hot, request: Request) -> c.Command:
+        """The command as the log may hold it. A stranger's is refused for what it is, and makes no tester known."""
+        command = request.command
+        if self._sealer is None or not about_a_tester(command) or not may(request.by.role, command):
             return command
-        tester = ""
-        if isinstance(command, c.RecordSession) and hot.rollout is not None:
-            session = hot.rollout.sessions.get(command.session)
-            tester = session.tester if session is not None else ""
+        tester = _tester_of(hot, command)
         try:
             return await asyncio.to_thread(self._sealer.seal, command, tester)
         except VaultError as error:
@@ -216,11 +219,32 @@ class Engine:
         if entry is None:
             raise Unavailable(f"revision {revision} cannot be read")
         record = decode(entry.data)
-        command = await self._sealed(hot, request.command)
+        command = await self._sealed_again(hot, request, record)
         if record.who.subject != request.by.subject or record.command_hash != command_hash(command):
             text = f"command id {request.command_id!r} was used at revision {revision} for another command or sender"
             return Refusal("command-id-reused", (text,), phase, revision)
         return Accepted(revision, phase, record.when, record.facts)
+
+    async def _sealed_again(self, hot: Hot, request: Request, record: Record) -> c.Command:
+        """A repeated command as it was sealed; after its tester was erased, with the texts that the record holds."""
+        command = request.command
+        if self._sealer is None or not isinstance(command, SessionCommand):
+            return command
+        tester = _tester_of(hot, command)
+        if not tester or not await asyncio.to_thread(self._sealer.holds, tester):
+            return as_stored(command, record)
+        return await self._sealed(hot, request)
+
+    async def _kept_reason(self, hot: Hot, request: Request) -> str:
+        """The reason of a refused command as it may be kept: sealed, or not at all, where it is about a tester."""
+        if self._sealer is None or not about_a_tester(request.command):
+            return request.command.reason
+        if not request.command.reason or not may(request.by.role, request.command):
+            return ""
+        try:
+            return (await self._sealed(hot, request)).reason
+        except Refused:
+            return ""
 
     async def _refuse(self, hot: Hot, request: Request, refusal: Refused) -> Refusal:
         """Answer with every reason; a real attempt is kept beside the log."""
@@ -235,7 +259,7 @@ class Engine:
                 request.command_id,
                 refusal.reasons,
                 refusal.code,
-                request.command.reason,
+                await self._kept_reason(hot, request),
             )
             await self._log.note_attempt(request.rollout, encode(attempt))
         if state is None:
@@ -291,6 +315,12 @@ class Decided:
             return Accepted(before.revision, before.phase, before.when, already=True, dry_run=self.command.dry_run)
         after = apply(before, self.record(hot), hot.last + 1)
         return Accepted(hot.last, after.phase, self.when, self.facts, dry_run=True, effects=effects(before, after))
+
+
+def _tester_of(hot: Hot, command: c.Command) -> str:
+    """The reference of the tester of the session that a command names; "" when there is no such session."""
+    session = hot.rollout.sessions.get(getattr(command, "session", "")) if hot.rollout is not None else None
+    return session.tester if session is not None else ""
 
 
 def command_hash(command: c.Command) -> str:

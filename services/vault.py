@@ -26,13 +26,16 @@ from msgspec.structs import replace
 from sqlalchemy import Column, DateTime, Engine, LargeBinary, String, Table, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from events.facts import WorkflowResult
 from services.database import erasing, kept
-from services.rollout.commands import Command, RecordSession, ScheduleSession
+from services.rollout.commands import Command, ScheduleSession
+from services.sealing import SessionCommand, covered
 from services.secret_file import made_once
 
 KEY_BYTES = 32
 SEALED = "enc:"
+ERASED = "erased"
+"""What stands for a text that cannot be kept or read because its tester's key is gone."""
+
 NOBODY_YET = "t-" + "0" * 16
 """What a dry run calls a tester whom the vault does not know: it must not make them known."""
 
@@ -109,16 +112,25 @@ class Vault:
     def seal(self, command: Command, tester: str = "") -> Command:
         """The command as the log may hold it: no identity, no free text about a session.
 
-        `tester` is the reference of the session that a RecordSession names; without one (there is no such session,
-        so the command will be refused) its texts are dropped. Deterministic, and sealing twice changes nothing.
-        Raises Erased when there is text about a tester whose key is gone.
+        `tester` is the reference of the session that the command names; without one (there is no such session, so
+        the command will be refused) its texts are dropped. Deterministic, and sealing twice changes nothing.
+        Raises Erased when it holds what a tester said whose key is gone; a reason beside it becomes ERASED then.
         """
-        match command:
-            case ScheduleSession():
-                return replace(command, tester=self._tester(command))
-            case RecordSession():
-                return self._without_texts(command, tester)
-        return command
+        if not isinstance(command, SessionCommand):
+            return command
+        if isinstance(command, ScheduleSession):
+            command = replace(command, tester=self._tester(command))
+            tester = command.tester if command.tester != NOBODY_YET else ""
+        cover = _Cover(self, tester)
+        return covered(command, cover.said, cover.beside)
+
+    def holds(self, reference: str) -> bool:
+        """Whether there still is a key for this reference."""
+        return reference in self.hmacs((reference,))
+
+    def known(self, user: str) -> str:
+        """The reference of a user's id; "" when the vault knows nobody by it. Makes nobody known."""
+        return self._reference_of(user) or ""
 
     def seal_text(self, reference: str, text: str) -> str:
         """The text under the tester's key, "enc:" and base64url. "" stays "". Raises Erased."""
@@ -145,24 +157,6 @@ class Vault:
         if command.dry_run:
             return self._reference_of(command.tester) or NOBODY_YET
         return self.reference(command.tester)
-
-    def _without_texts(self, command: RecordSession, tester: str) -> RecordSession:
-        texts = [command.comments, *(t for w in command.workflows for t in (w.comments, w.errors))]
-        if not any(texts):
-            return command
-        cipher = self._cipher(tester) if tester else None
-
-        def covered(text: str) -> str:
-            return _sealed(cipher, tester, text) if cipher and text else ""
-
-        def covered_workflow(result: WorkflowResult) -> WorkflowResult:
-            return replace(result, comments=covered(result.comments), errors=covered(result.errors))
-
-        return replace(
-            command,
-            comments=covered(command.comments),
-            workflows=tuple(covered_workflow(result) for result in command.workflows),
-        )
 
     def _reference_of(self, user: str) -> str | None:
         with self._engine.connect() as connection:
@@ -204,6 +198,30 @@ class Vault:
             row = connection.execute(select(vault.c.reference, vault.c.key).limit(1)).first()
         if row is not None:
             self._unwrap(row.reference, row.key)
+
+
+class _Cover:
+    """One command's texts under its tester's key, which is fetched at the first text."""
+
+    def __init__(self, safe: Vault, tester: str) -> None:
+        self._safe = safe
+        self._tester = tester
+        self._cipher: AESSIV | None = None
+
+    def said(self, text: str) -> str:
+        """Sealed; "" without a tester. Raises Erased."""
+        if not self._tester:
+            return ""
+        if self._cipher is None:
+            self._cipher = self._safe._cipher(self._tester)
+        return _sealed(self._cipher, self._tester, text)
+
+    def beside(self, text: str) -> str:
+        """The same, but nothing is refused for it: a window must close whether or not its reason can be kept."""
+        try:
+            return self.said(text)
+        except Erased:
+            return ERASED
 
 
 def _sealed(cipher: AESSIV, reference: str, text: str) -> str:

@@ -137,7 +137,12 @@ def close_window(asked: Asked, command: c.CloseWindow) -> tuple[Fact, ...]:
     if session.window == "closed":
         return ()
     over = session.closes is not None and asked.now >= session.closes
-    if session.window == "ahead" and not over and not is_open(asked.rollout, session, asked.now):
+    if (
+        session.window == "ahead"
+        and not session.outcome
+        and not over
+        and not is_open(asked.rollout, session, asked.now)
+    ):
         raise refuse(f"the window of {session.id!r} is not open; it opens {session.opens:%Y-%m-%d %H:%M} UTC")
     return (f.WindowClosed(session.id),)
 

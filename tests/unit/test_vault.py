@@ -8,14 +8,26 @@ import multiprocessing
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
-from events.facts import WorkflowResult
+from events.facts import Evidence, WorkflowResult
 from services.database import connect
-from services.rollout.commands import CutOver, RecordSession, ScheduleSession
-from services.vault import NOBODY_YET, Erased, Vault, VaultError, vault, vault_key
+from services.rollout.commands import (
+    CancelSession,
+    CloseWindow,
+    CutOver,
+    MoveSession,
+    OpenWindow,
+    RecordSession,
+    ScheduleSession,
+    WaiveWorkflow,
+)
+from services.sealing import SessionCommand
+from services.vault import ERASED, NOBODY_YET, Erased, Vault, VaultError, vault, vault_key
 
 KEY = bytes(range(32))
 VETERAN = "veteran-0042@example.org"
@@ -222,3 +234,66 @@ def test_two_processes_that_race_for_a_tester_get_one_reference(url: str) -> Non
         racer.join()
     assert answers[0] == answers[1]
     assert len(set(answers[0])) == 10
+
+
+# -- what stands beside it
+
+
+def whole_of(kind: str) -> SessionCommand:
+    """A session command with free text wherever there can be some."""
+    evidence = (Evidence("answer", "Mrs Miller's mail", "Mrs Miller", "Miller?", "Miller", "pass", "", "Miller"),)
+    beside: dict[str, Any] = {"reason": "Mrs Miller is ill", "note": "call Mrs Miller", "evidence": evidence}
+    tried = (WorkflowResult("View", False, (1.5,), "Mrs Miller liked it", "Mrs Miller saw a 502", "Mrs Miller knows"),)
+    commands: dict[str, SessionCommand] = {
+        "schedule": ScheduleSession("s1", VETERAN, **beside),
+        "move": MoveSession("s1", "2022-08-01T10:00", **beside),
+        "cancel": CancelSession("s1", **beside),
+        "open": OpenWindow("s1", **beside),
+        "close": CloseWindow("s1", **beside),
+        "record": RecordSession("s1", workflows=tried, comments="Mrs Miller came", **beside),
+        "waive": WaiveWorkflow("s1", "View", **beside),
+    }
+    return commands[kind]
+
+
+KINDS = ["schedule", "move", "cancel", "open", "close", "record", "waive"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_free_text_of_a_session_command_is_sealed_alike_every_time(safe: Vault, kind: str) -> None:
+    command, reference = whole_of(kind), safe.reference(VETERAN)
+    sealed = safe.seal(command, reference)
+    assert "Miller" not in repr(sealed)
+    assert VETERAN not in repr(sealed)
+    assert safe.seal(command, reference) == sealed
+    assert safe.seal(sealed, reference) == sealed
+    assert safe.open_text(reference, sealed.reason) == "Mrs Miller is ill"
+    (evidence,) = sealed.evidence
+    assert (evidence.kind, evidence.verdict) == ("answer", "pass")
+    assert safe.open_text(reference, evidence.text) == "Mrs Miller"
+
+
+@pytest.mark.parametrize("kind", ["move", "cancel", "open", "close", "waive"])
+def test_a_reason_that_cannot_be_kept_any_more_refuses_nothing(safe: Vault, kind: str) -> None:
+    reference = safe.reference(VETERAN)
+    safe.erase(VETERAN)
+    sealed = safe.seal(whole_of(kind), reference)
+    assert "Miller" not in repr(sealed)
+    assert sealed.reason == sealed.note == ERASED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_texts_of_a_command_about_no_session_are_dropped(safe: Vault, kind: str) -> None:
+    sealed = safe.seal(replace(whole_of(kind), dry_run=True), "")
+    assert "Miller" not in repr(sealed)
+    assert sealed.reason == ""
+
+
+def test_the_vault_says_whom_it_knows_without_making_anybody_known(safe: Vault, url: str) -> None:
+    assert safe.known(VETERAN) == ""
+    reference = safe.reference(VETERAN)
+    assert safe.known(VETERAN) == reference
+    assert safe.holds(reference)
+    safe.erase(VETERAN)
+    assert not safe.holds(reference)
+    assert safe.known(VETERAN) == ""

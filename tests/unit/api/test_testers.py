@@ -87,3 +87,85 @@ async def test_text_about_an_erased_tester_is_refused_in_words(testing: httpx.As
     assert "was erased" in response.json()["reasons"][0]
     assert await desk.log.head() == before
     await send(testing, "record_session", session="s1", outcome="no_show")
+
+
+# -- once a tester is erased
+
+OTHER = "veteran-0043@example.org"
+
+
+async def keyed(client: httpx.AsyncClient, key: str, type_: str, **fields: Any) -> httpx.Response:
+    return await client.post(COMMANDS, json={"type": type_, **fields}, headers={"Idempotency-Key": key})
+
+
+async def held(client: httpx.AsyncClient, desk: Desk) -> list[tuple[str, str, dict[str, Any]]]:
+    """A session scheduled, moved, recorded, waived and closed, with words everywhere; the commands by their keys."""
+    start = desk.flags.now + timedelta(hours=1)
+    words = {
+        "reason": "Mrs Miller asked",
+        "note": "call Mrs Miller",
+        "evidence": [{"kind": "answer", "text": "Mrs Miller's mail"}],
+    }
+    tried = [{"workflow": "Look", "done": False, "comments": "Mrs Miller", "errors": "a 502", "load_times": [1.0, 2.0]}]
+    commands: list[tuple[str, str, dict[str, Any]]] = [
+        ("k1", "schedule_session", {"session": "s1", "tester": VETERAN, "at": start.isoformat(), **words}),
+        ("k2", "move_session", {"session": "s1", "length": "20 minutes", **words}),
+        ("k3", "record_session", {"session": "s1", "workflows": tried, "comments": "Mrs Miller", **words}),
+        ("k4", "waive_workflow", {"session": "s1", "workflow": "Look", **words}),
+        ("k5", "close_window", {"session": "s1", **words}),
+    ]
+    for key, type_, fields in commands:
+        if type_ == "record_session":
+            desk.flags.now = start
+        response = await keyed(client, key, type_, **fields)
+        assert response.status_code == 200, response.text
+    return commands
+
+
+async def test_a_repeated_command_about_an_erased_tester_gets_its_first_answer(
+    testing: httpx.AsyncClient, desk: Desk
+) -> None:
+    commands = await held(testing, desk)
+    first = [(await keyed(testing, key, type_, **fields)).json() for key, type_, fields in commands]
+    head = await desk.log.head()
+    desk.vault.erase(VETERAN)
+    again = [(await keyed(testing, key, type_, **fields)).json() for key, type_, fields in commands]
+    assert again == first
+    assert await desk.log.head() == head
+    assert desk.vault.known(VETERAN) == ""
+
+
+async def test_the_id_of_a_command_about_an_erased_tester_is_still_not_free_for_another(
+    testing: httpx.AsyncClient, desk: Desk
+) -> None:
+    commands = await held(testing, desk)
+    desk.vault.erase(VETERAN)
+    for key, type_, fields in commands:
+        for changed in ({**fields, "reason": ""}, {**fields, "session": "s2"}, {**fields, "evidence": []}):
+            response = await keyed(testing, key, type_, **changed)
+            assert response.status_code == 409, (type_, response.text)
+            assert response.json()["type"] == "/problems/command-id-reused"
+    assert desk.vault.known(VETERAN) == ""
+
+
+async def test_the_reasons_and_notes_of_session_commands_are_nowhere_in_clear(
+    testing: httpx.AsyncClient, desk: Desk
+) -> None:
+    await held(testing, desk)
+    refused = await keyed(testing, "k9", "cancel_session", session="s1", reason="Mrs Miller is ill")
+    assert refused.status_code == 409
+    attempts = b"".join(entry.data for entry in await desk.log.attempts(0))
+    answers = [await testing.get(path) for path in ("/v1/audit", "/v1/rollouts/small/audit?fact=refused")]
+    for text in ((await everything_kept(desk)).decode(), attempts.decode(), *(answer.text for answer in answers)):
+        assert "Miller" not in text
+    (kept,) = (entry.data for entry in await desk.log.attempts(0))
+    assert b'"reason":"enc:' in kept
+
+
+async def test_who_may_not_schedule_makes_nobody_known(testing: httpx.AsyncClient, known_as: Any, desk: Desk) -> None:
+    stranger = known_as("rita", "reader")
+    fields = {"session": "s1", "tester": VETERAN, "at": desk.flags.now.isoformat(), "reason": "Mrs Miller asked"}
+    response = await keyed(stranger, "k1", "schedule_session", **fields)
+    assert response.status_code == 403
+    assert desk.vault.known(VETERAN) == ""
+    assert b"Miller" not in b"".join(entry.data for entry in await desk.log.attempts(0))
