@@ -110,6 +110,14 @@ class Client:
         taken = self._ask("POST", "/v1/signals", content=msgspec.json.encode(event), headers=headers)
         return dict(taken["signals"][0])
 
+    def sessions(self, rollout: str, *, at_least: int = 0) -> list[Json]:
+        """Testers' sessions with what was said in them in clear; for those who may read it."""
+        return list(self._ask("GET", f"{_path(rollout)}/sessions", params=_at_least(at_least))["items"])
+
+    def erase_tester(self, tester: str) -> Json:
+        """Forget a tester. Who it is travels in the body: addresses are written down on the way."""
+        return self._ask("DELETE", "/v1/testers", json={"tester": tester})
+
     def add_token(self, name: str, role: str, titles: tuple[str, ...]) -> Json:
         """A new token; the answer holds it in clear, once."""
         return self._ask("POST", "/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})

@@ -46,6 +46,7 @@ from services.messages import Ask
 from services.projector import Projector
 from services.settings import Settings
 from services.skew import skew_problem
+from services.testers import Refresh, Testers, nothing_to_refresh
 from services.tokens import Tokens
 from services.vault import Vault, vault_key
 from services.views import Views
@@ -156,12 +157,14 @@ async def _engine(house: House, url: str, stack: AsyncExitStack) -> Ask:
 
 async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncExitStack) -> None:
     views = Views(house.database)
+    refresh: Refresh = nothing_to_refresh
     if "projector" in roles:
         projector = Projector(
             house.log, house.database, house.bucket, house.now, house.vault.hmacs, on_commit=views.notify
         )
         house.checks.append(projector.problems)
         house.work.append(projector.run())
+        refresh = projector.refresh
     if "clock" in roles:
         house.work.append(Clock(house.log, ask, house.now).run())
     if "intake" in roles:
@@ -179,10 +182,10 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
     if house.now is utc_now:
         house.work.append(_watch_time(house))
     if "api" in roles:
-        await _api(house, views, ask, stack)
+        await _api(house, views, ask, refresh, stack)
 
 
-async def _api(house: House, views: Views, ask: Ask, stack: AsyncExitStack) -> None:
+async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: AsyncExitStack) -> None:
     flags = FlagReader(house.connection, house.settings.data / "flags", house.now)
     house.checks.append(flags.problems)
     await flags.start(limit=0.0)
@@ -191,7 +194,10 @@ async def _api(house: House, views: Views, ask: Ask, stack: AsyncExitStack) -> N
     await asyncio.to_thread(tokens.ensure_admin, house.settings.data / "admin.token")
     store, secret = SignalStore(house.connection), house.settings.github_secret
     readings = house.measuring.readings
-    service = Service(ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings)
+    testers = Testers(house.log, ask, views, house.vault, refresh)
+    service = Service(
+        ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings, testers
+    )
     http = _Http(server(make_app(service), house.settings.host, house.settings.port).config)
     house.checks.append(lambda: () if http.started else ("HTTP is not listening yet",))
     house.work.append(http.serve_until_cancelled())

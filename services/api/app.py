@@ -11,7 +11,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from services.api import audit, flags, health, readings, rollouts, signals, tokens
+from services.api import audit, flags, health, readings, rollouts, signals, testers, tokens
 from services.api.access import authenticate
 from services.api.bodies import App, bounded
 from services.api.problems import answered
@@ -38,6 +38,8 @@ def make_app(service: Service) -> App:
             tokens.listed,
             tokens.changes,
             tokens.revoke,
+            testers.sessions,
+            testers.erase,
             *signals.HANDLERS,
             readings.publish,
             readings.published,

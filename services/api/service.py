@@ -17,6 +17,7 @@ from projections.flags import FlagSnapshot
 from services.analysis.readings import Kept as KeepsReadings
 from services.intake.store import Kept, Listed
 from services.messages import Ask
+from services.testers import Testers
 from services.tokens import Tokens
 from services.vault import Vault
 from services.views import Views
@@ -71,6 +72,7 @@ class Service:
     signals: KeepsSignals | None = None
     github_secret: str = ""
     readings: KeepsReadings | None = None
+    testers: Testers | None = None
 
 
 def service_of(request: Request) -> Service:

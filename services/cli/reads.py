@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from projections.sentences import SEALED
 from services.cli.answers import phase_words
 from services.cli.asking import caller, client
 from services.cli.screen import AsJson, out, print_json, say
@@ -147,11 +148,16 @@ def _who(item: Json) -> str:
 
 def _why(item: Json) -> Iterator[str]:
     if item.get("reason"):
-        yield f"Why: {item['reason']}"
+        yield f"Why: {readable(item['reason'])}"
     if item.get("note"):
-        yield f"Note: {item['note']}"
+        yield f"Note: {readable(item['note'])}"
     for evidence in item.get("evidence") or ():
-        yield f"Evidence: {evidence.get('source') or evidence.get('text') or evidence['kind']}"
+        yield f"Evidence: {readable(evidence.get('source') or evidence.get('text') or evidence['kind'])}"
+
+
+def readable(text: str) -> str:
+    """What is about a tester is ciphertext in the log."""
+    return "(about a tester, kept encrypted)" if text.startswith(SEALED) else text
 
 
 __all__ = ["add_reads", "trail"]

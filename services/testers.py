@@ -1,0 +1,96 @@
+"""Forgetting a tester: first nothing is on for them any more, then nobody can tell who they were.
+
+One rule: their windows close before their key goes. If one cannot be closed, nothing is erased and the reasons say
+why; erasing again is harmless at every step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from uuid import uuid4
+
+from msgspec import Struct
+
+from events.facts import Actor
+from services.log.protocol import Log
+from services.messages import Ask, Refusal, RefusalCode, Request
+from services.publisher import TROUBLES
+from services.rollout.commands import CancelSession, CloseWindow
+from services.rollout.state import Rollout
+from services.vault import Vault
+from services.views import Views
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 10.0  # seconds for the tables to hold what the log holds
+
+Refresh = Callable[[], Awaitable[object]]
+"""Has the flag bucket written anew where it differs from tables and vault."""
+
+
+class Erased(Struct, frozen=True):
+    """What was done: whether the vault knew them, and which of their sessions ended for it, as "rollout/session"."""
+
+    known: bool
+    sessions: tuple[str, ...] = ()
+
+
+class CannotErase(Exception):
+    """Nothing was erased. `code` is the engine's, `reasons` are for people and name nobody."""
+
+    def __init__(self, code: RefusalCode, reasons: tuple[str, ...]) -> None:
+        super().__init__(reasons[0])
+        self.code = code
+        self.reasons = reasons
+
+
+async def nothing_to_refresh() -> None:
+    """Where the projector is another process: ending the sessions has it write the bucket anew."""
+
+
+class Testers:
+    """Erases people. Any process may that asks the engine and has the vault."""
+
+    def __init__(self, log: Log, ask: Ask, views: Views, vault: Vault, refresh: Refresh = nothing_to_refresh) -> None:
+        self._log = log
+        self._ask = ask
+        self._views = views
+        self._vault = vault
+        self._refresh = refresh
+
+    async def erase(self, user: str, by: Actor) -> Erased:
+        """End their sessions, destroy their row and key, and have the flags written without them. Raises CannotErase
+        and LogError."""
+        reference = await asyncio.to_thread(self._vault.known, user)
+        if not reference:
+            return Erased(known=False)
+        ended = await self._end_sessions(reference, by)
+        known = await asyncio.to_thread(self._vault.erase, user)
+        ended += await self._end_sessions(reference, by)  # scheduled meanwhile
+        try:
+            await self._refresh()
+        except TROUBLES as error:
+            logger.warning("a tester is erased, but the flags are written anew only later: %s", type(error).__name__)
+        return Erased(known, tuple(ended))
+
+    async def _end_sessions(self, reference: str, by: Actor) -> list[str]:
+        if not await self._views.wait_for(await self._log.head(), PATIENCE):
+            raise CannotErase("unavailable", ("the tables are behind the log: try again",))
+        ended = []
+        for rollout, command in await asyncio.to_thread(lambda: list(self._open_for(reference))):
+            reply = await self._ask(Request(rollout, str(uuid4()), by, command))
+            if isinstance(reply, Refusal):
+                place = f"session {command.session!r} of {rollout!r} cannot be ended"
+                raise CannotErase(reply.code, tuple(f"{place}: {reason}" for reason in reply.reasons))
+            ended.append(f"{rollout}/{command.session}")
+        return ended
+
+    def _open_for(self, reference: str) -> Iterator[tuple[str, CancelSession | CloseWindow]]:
+        """What ends each of their sessions whose window has not closed: recorded ones are not cancelled any more."""
+        for row in self._views.rollouts():
+            state: Rollout | None = self._views.state(row.id)
+            for session in state.sessions.values() if state is not None else ():
+                if session.tester == reference and session.window != "closed":
+                    yield row.id, CloseWindow(session.id) if session.outcome else CancelSession(session.id)
