@@ -116,7 +116,7 @@ class Measurer:
         answers = await self.points(query, begin.timestamp(), until.timestamp(), float(one.every))
         if isinstance(answers, NoAnswer):
             return _failed(one, Bad("error", str(answers)), query)
-        samples = samples_of(one, answers, begin, until)
+        samples = samples_of(one, answers, begin, until, float(one.every))
         found = over_span(one, [*samples, Sample(until, last.judged, last.good)])
         proof = _points_evidence(one, query, samples, found)
         return Taken(found, query, (*last.evidence, proof), good=found.verdict in ("pass", "fail"))
@@ -247,10 +247,10 @@ def folded(one: Criterion, readings: Sequence[Reading], since: datetime) -> floa
     return (min(found) if lower else max(found)) if found else None
 
 
-def samples_of(one: Criterion, answers: Sequence[Answer], begin: datetime, until: datetime) -> list[Sample]:
+def samples_of(
+    one: Criterion, answers: Sequence[Answer], begin: datetime, until: datetime, step: float
+) -> list[Sample]:
     """One sample for each look of a range; a look without a value is a sample without good data."""
-    if not any(answer.series for answer in answers):
-        return []
     for answer in answers:
         if len(answer.series) > 1 or answer.warnings:
             wrong = value_of(answer)
@@ -259,7 +259,6 @@ def samples_of(one: Criterion, answers: Sequence[Answer], begin: datetime, until
                 return [bad(until, wrong)]
     points = {at: value for answer in answers for series in answer.series for at, value in series.points}
     samples = []
-    step = float(one.every)
     for n in range(int((until - begin).total_seconds() // step) + 1):
         at = begin + timedelta(seconds=n * step)
         value = points.get(round(at.timestamp(), 3))
