@@ -93,9 +93,8 @@ def examples(tag: str = "") -> Iterator[Example]:
     """Every type in both versions. `tag` makes other ids of the same events."""
     for spec in ("0.4.1", "0.5.1"):
         for name, (subject, content, effect) in TYPES.items():
-            yield Example(
-                f"{name} {spec}", cdevent(name, subject, content, spec=spec, id_=f"{tag}{name}-{spec}"), effect
-            )
+            event = cdevent(name, subject, content, spec=spec, id_=f"{tag}{name}", source=f"/ci/{spec}")
+            yield Example(f"{name} {spec}", event, effect)
 
 
 def cdevent(

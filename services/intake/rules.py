@@ -151,7 +151,7 @@ def _taken_back(signal: TakenBack, standings: Mapping[str, Standing]) -> Orders:
     for rollout in _concerned(signal, standings, signal.service, signal.environment):
         standing = standings[rollout]
         service = _plans_name(signal.service, standing)
-        if standing.phase not in ACTIVE:
+        if standing.phase not in (*ACTIVE, "rolled_back"):
             why.append(f"rollout {rollout} is {standing.phase}: nothing to roll back")
         elif late := _late(signal.origin, "", standing.running.get(service)):
             why.append(f"rollout {rollout}: told late, {late}")

@@ -7,6 +7,7 @@ never blocks those behind it; what the log cannot take now is tried again until 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,7 +35,8 @@ logger = logging.getLogger("cutover.intake")
 
 LISTEN = 5.0  # seconds one request for a signal stands
 PAUSE = 0.5  # seconds before something is tried again
-ACK_WAIT = 120.0  # seconds after which another worker gets a signal that this one has not finished
+ACK_WAIT = 4.0  # seconds after which a signal is handed out again whose worker gives no sign of life
+BEAT = 1.0
 _TROUBLES = (errors.Error, JetStreamError, OSError, LogError)
 
 
@@ -82,6 +84,13 @@ class Intake:
 
     async def _work(self, message: Msg) -> None:
         """One signal, tried until its outcome is written down; meanwhile none is handed out."""
+        beating = asyncio.create_task(_beat(message))
+        try:
+            await self._finish(message)
+        finally:
+            beating.cancel()
+
+    async def _finish(self, message: Msg) -> None:
         while True:
             try:
                 await self._note_lost(message)
@@ -92,7 +101,6 @@ class Intake:
                 return
             except LogError as error:
                 self._say(f"signals wait: {error}")
-                await message.in_progress()
                 await asyncio.sleep(PAUSE)
                 end_if_cancelled()
 
@@ -153,6 +161,14 @@ class Intake:
         if not isinstance(reply, Accepted) and reply.code == "unavailable":
             raise LogError("; ".join(reply.reasons))
         return effect(order, reply)
+
+
+async def _beat(message: Msg) -> None:
+    """Say that the signal is being worked on, until cancelled."""
+    while True:
+        await asyncio.sleep(BEAT)
+        with contextlib.suppress(errors.Error, JetStreamError, OSError):
+            await message.in_progress()
 
 
 def effect(order: Order, reply: Reply) -> Effect:
