@@ -1,0 +1,84 @@
+"""Erasing a tester: the windows first, then the key; all or nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from events.facts import Actor
+from events.plan.reading import read_plan
+from services import testers as people
+from services.messages import Accepted, Refusal, Request
+from services.rollout import commands as c
+from services.testers import CannotErase, Erased
+from services.views import Views
+from tests.unit.api.desk import Desk
+
+VETERAN = "veteran-0042@example.org"
+FAY = Actor("fay", "facilitator")
+MANAGER = Actor("morgan", "release_manager")
+
+
+async def do(desk: Desk, rollout: str, command: c.Command, by: Actor = MANAGER) -> None:
+    reply = await desk.ask(Request(rollout, f"{rollout}-{len(desk.asked)}", by, command))
+    assert isinstance(reply, Accepted), reply
+
+
+async def begun(desk: Desk, rollout: str) -> None:
+    """A rollout with a planned session of the tester."""
+    plan = {
+        "title": "A release",
+        "toggles": {f"{rollout}_toggle": ""},
+        "go_no_go": {"decided_by": ["Owner"]},
+        "deploy": {"services": ["web"]},
+        "testing": {"workflows": ["View it"]},
+    }
+    await do(desk, rollout, c.Adopt(plan=read_plan(plan, default_id=rollout)))
+    at = (desk.flags.now + timedelta(hours=1)).isoformat()
+    await do(desk, rollout, c.ScheduleSession("s1", VETERAN, at=at))
+
+
+@pytest.fixture
+def testers(desk: Desk) -> people.Testers:
+    return people.Testers(desk.log, desk.ask, Views(desk.database), desk.vault)
+
+
+async def test_their_sessions_of_every_rollout_end_first(desk: Desk, testers: people.Testers) -> None:
+    await begun(desk, "one")
+    await begun(desk, "two")
+    reference = desk.vault.known(VETERAN)
+    assert await testers.erase(VETERAN, FAY) == Erased(True, ("one/s1", "two/s1"))
+    assert desk.vault.known(VETERAN) == ""
+    assert not desk.vault.holds(reference)
+    for snapshot in desk.flags.all().values():
+        assert (snapshot.windows, snapshot.testers) == ((), {})
+    assert await testers.erase(VETERAN, FAY) == Erased(known=False)
+
+
+async def test_nothing_is_erased_while_a_window_cannot_be_closed(desk: Desk, testers: people.Testers) -> None:
+    await begun(desk, "one")
+    desk.refusal = Refusal("unavailable", ("the log cannot be reached",))
+    with pytest.raises(CannotErase, match="session 's1' of 'one' cannot be ended: the log cannot be reached") as caught:
+        await testers.erase(VETERAN, FAY)
+    assert caught.value.code == "unavailable"
+    assert VETERAN not in str(caught.value.reasons)
+    assert desk.vault.known(VETERAN) != ""
+    desk.refusal = None
+    assert (await testers.erase(VETERAN, FAY)).known
+
+
+async def test_whom_the_vault_does_not_know_is_not_made_known(desk: Desk, testers: people.Testers) -> None:
+    assert await testers.erase("nobody-at-all", FAY) == Erased(known=False)
+    assert desk.vault.known("nobody-at-all") == ""
+
+
+async def test_the_flags_are_written_anew_once_the_key_is_gone(desk: Desk) -> None:
+    await begun(desk, "one")
+    known: list[str] = []
+
+    async def refresh() -> None:
+        known.append(desk.vault.known(VETERAN))
+
+    await people.Testers(desk.log, desk.ask, Views(desk.database), desk.vault, refresh).erase(VETERAN, FAY)
+    assert known == [""]
