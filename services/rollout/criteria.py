@@ -33,7 +33,7 @@ def has_limit(criterion: Criterion) -> bool:
 
 def shown(q: Quantity) -> str:
     """A quantity as people write it: 4.2 s, 5%, 10."""
-    number = f"{q.value:.0f}" if q.value.is_integer() and abs(q.value) < 1e15 else f"{q.value:g}"
+    number = f"{q.value:.0f}" if float(q.value).is_integer() and abs(q.value) < 1e15 else f"{q.value:g}"
     return f"{number}{q.unit if q.unit in ('', '%') else ' ' + q.unit}"
 
 
