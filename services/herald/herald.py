@@ -33,6 +33,7 @@ FIRST, LONGEST = 1.0, 300.0  # seconds between tries, doubled each time
 GIVE_UP = 86_400.0  # seconds of trying, after which the text waits for a person
 STALE = 86_400.0  # news older than this is news no more
 LOOK = 0.2
+AT_ONCE = 100
 
 
 class Herald:
@@ -91,8 +92,10 @@ class Herald:
             end_if_cancelled()
             try:
                 async for batch in self._log.follow(position):
-                    for entry in batch:
+                    for n, entry in enumerate(batch):
                         _take(owed, entry)
+                        if n % AT_ONCE == AT_ONCE - 1:
+                            await asyncio.sleep(0)  # flags are read in this process too
                     position = batch[-1].revision
                     if position >= head:
                         caught_up.set()

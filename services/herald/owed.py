@@ -19,6 +19,7 @@ from services.hot import Hot
 from services.log.protocol import Entry
 from services.rollout.state import Rollout, Told
 
+_ANNOUNCED = b'"announced"'  # in the bytes of every record with that fact: most need not be decoded twice
 LINK_PATIENCE = 300.0  # seconds that a post waits for the link of its issue
 
 
@@ -67,13 +68,14 @@ class Owed:
         before = hot.rollout
         hot.take(entry)
         hot.accepted.clear()
-        if hot.stopped or hot.rollout is None:
+        history = entry.revision <= self._since
+        if hot.stopped or hot.rollout is None or (history and _ANNOUNCED not in entry.data):
             return
         record = decode(entry.data)
         for fact in record.facts:
             if isinstance(fact, f.Announced):
                 self._debts.pop(f"{fact.cause} {fact.channel}", None)
-        if entry.revision > self._since:
+        if not history:
             for message in messages(before, hot.rollout, record, entry.revision, self._link_of(entry.rollout)):
                 for channel in message.channels:
                     debt = Debt(entry.rollout, message, channel)
