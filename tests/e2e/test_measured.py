@@ -79,6 +79,9 @@ def test_published_readings_carry_a_release(service: ServiceProcess) -> None:
     assert verdict["data"]["value"] == {"value": 0.25, "unit": "s"}
     assert verdict["evidence"][0]["kind"] == "reading"
 
+    again = ci.post(f"/v1/rollouts/{release.id}/readings", json=said, headers={"Idempotency-Key": "run-2"})
+    assert again.status_code == 202  # of this stage: the first was of the step before
+
     def watched() -> bool:
         return any(row["subject"] == "monitor" for row in release.facts("verdict_recorded"))
 
