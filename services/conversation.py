@@ -49,7 +49,7 @@ async def _answer(ask: Ask, body: bytes) -> Reply:
         return await ask(request)
     except Exception:
         logger.exception("a command to %r failed", request.rollout)
-        return Refusal("unavailable", ("the engine failed at this command; it says why in its log",))
+        return Refusal("internal", ("the engine failed at this command; it says why in its log",))
 
 
 class RemoteEngine:

@@ -25,6 +25,7 @@ RefusalCode = Literal[
     "too-large",
     "stopped",  # the log or this rollout's chain is not intact: commands are refused
     "unavailable",  # the log cannot be reached; try again with the same command id
+    "internal",  # the engine failed at this command
 ]
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from events.signals import NoRule, Origin, Shown, Signal, Trouble
+from services.intake.cloudevents import plain
 from services.intake.wrong import NotUnderstood
 
 SOURCE = "alerts"
@@ -47,8 +48,8 @@ def split(body: bytes) -> list[tuple[Origin, bytes]]:
 def read(body: bytes) -> Alert:
     """One alert from its bytes. Raises NotUnderstood."""
     try:
-        alert = msgspec.json.decode(body, type=Alert)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        alert = msgspec.convert(plain(body, "alert"), type=Alert)
+    except msgspec.ValidationError as error:
         raise NotUnderstood(f"not an alert: {error}") from error
     if alert.status not in ("firing", "resolved"):
         raise NotUnderstood(f"status: expected firing or resolved, found {alert.status[:40]!r}")

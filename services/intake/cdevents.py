@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from events.signals import Deployed, NoRule, Origin, Shown, Signal, TakenBack, Trouble
 from services.intake.cloudevents import CloudEvent
-from services.intake.wrong import NotUnderstood
+from services.intake.wrong import NotUnderstood, short
 
 PREFIX = "dev.cdevents."
 EVIDENCE = {  # type without prefix and version: the kind of evidence that it is
@@ -108,7 +108,7 @@ def _deployed(origin: Origin, subject: Json, content: Json, named: str) -> Deplo
         named,
         service=subject["id"],
         environment=_id(content, "environment"),
-        version=version_of(content["artifactId"]),
+        version=short(version_of(content["artifactId"]), "the version of subject.content.artifactId"),
     )
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from events.signals import Deployed, NoRule, Origin, Shown, Signal
 from services.intake.cloudevents import plain
-from services.intake.wrong import NotUnderstood, UnknownFormat
+from services.intake.wrong import NotUnderstood, UnknownFormat, short
 
 Json = dict[str, Any]
 FORM = "application/x-www-form-urlencoded"
@@ -82,7 +82,7 @@ def _deployment_status(data: Json, came: Origin) -> Signal:
         return Deployed(
             came,
             environment=environment,
-            version=sha,
+            version=short(sha, "deployment.sha"),
             repository=repository,
             task=_text(deployment, "task"),
             ref=_text(deployment, "ref"),

@@ -87,7 +87,7 @@ def _deployed(signal: Deployed, standings: Mapping[str, Standing]) -> Orders:
                 found.append(_report(signal, rollout, service, standing))
         else:
             found.append(_report(signal, rollout, service, standing))
-    place = f"{signal.service or signal.repository} in {signal.environment}"
+    place = cut(f"{signal.service or signal.repository} in {signal.environment}")
     return _or(found, why, f"matches no rollout: no plan deploys {place}")
 
 
@@ -156,7 +156,7 @@ def _taken_back(signal: TakenBack, standings: Mapping[str, Standing]) -> Orders:
         elif late := _late(signal.origin, "", standing.running.get(service)):
             why.append(f"rollout {rollout}: told late, {late}")
         else:
-            command = c.RollBack(reason=_cut(f"{says(signal)}"), evidence=(_evidence(signal.origin),))
+            command = c.RollBack(reason=cut(f"{says(signal)}"), evidence=(_evidence(signal.origin),))
             found.append(Order(rollout, f"ci:back:{identity(signal.origin)}", command))
     return _or(found, why, f"matches no rollout: no plan deploys {signal.service} in {signal.environment}")
 
@@ -174,7 +174,7 @@ def _trouble(signal: Trouble, standings: Mapping[str, Standing]) -> Orders:
         elif (signal.of, signal.about) in standing.over:
             why.append(f"rollout {rollout}: {signal.kind} {signal.about} is resolved already")
         else:
-            command = c.Halt(reason=_cut(says(signal)), evidence=(_evidence(signal.origin),))
+            command = c.Halt(reason=cut(says(signal)), evidence=(_evidence(signal.origin),))
             found.append(Order(rollout, f"ci:trouble:{_hash(signal.of, signal.about)}", command))
     return _or(found, why, f"matches no rollout: {_place(signal.service, signal.environment)}")
 
@@ -182,12 +182,12 @@ def _trouble(signal: Trouble, standings: Mapping[str, Standing]) -> Orders:
 def _shown(signal: Shown, standings: Mapping[str, Standing]) -> Orders:
     command = c.RecordEvidence(
         kind=signal.kind,
-        about=_cut(signal.about),
-        source=_cut(signal.of or signal.origin.source),
-        outcome=_cut(signal.outcome),
-        text=_cut(signal.text),
-        link=_cut(signal.origin.link),
-        chain=_cut(signal.origin.chain),
+        about=cut(signal.about),
+        source=cut(signal.of or signal.origin.source),
+        outcome=cut(signal.outcome),
+        text=cut(signal.text),
+        link=cut(signal.origin.link),
+        chain=cut(signal.origin.chain),
         evidence=(_evidence(signal.origin),),
     )
     concerned = _concerned(signal, standings, signal.service, signal.environment, signal.repository)
@@ -258,12 +258,13 @@ def _hash(*parts: str) -> str:
 def _evidence(origin: Origin) -> Evidence:
     """The signal as a record names it; the signal itself stays in its own stream."""
     kind = "alert" if origin.type.startswith("alert.") else "ci"
-    text = _cut(f"{origin.type} {origin.id}")
-    source = _cut(origin.link or origin.source)
-    return Evidence(kind, source, text, sha256=origin.sha256, time=_cut(origin.time), chain=_cut(origin.chain))
+    text = cut(f"{origin.type} {origin.id}")
+    source = cut(origin.link or origin.source)
+    return Evidence(kind, source, text, sha256=origin.sha256, time=cut(origin.time), chain=cut(origin.chain))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """As much of a text as is kept."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 

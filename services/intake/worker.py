@@ -29,7 +29,7 @@ from services.intake.understanding import arrived, identify, understand
 from services.intake.wrong import NotUnderstood
 from services.log.protocol import Log, LogError
 from services.log.streams import SIGNALS
-from services.messages import Accepted, Ask, Reply, Request
+from services.messages import Accepted, Ask, Refusal, Reply, Request
 
 logger = logging.getLogger("cutover.intake")
 
@@ -156,8 +156,12 @@ class Intake:
         return _with(base, origin, signal=signal, result=_result(effects), why=why, effects=effects)
 
     async def _send(self, order: Order, by: Actor) -> Effect:
-        """Ask until there is an answer that stands. Raises LogError while the engine cannot say."""
-        reply = await self._ask(Request(order.rollout, order.command_id, by, order.command))
+        """One command and its answer. Raises LogError while the engine cannot say."""
+        try:
+            reply = await self._ask(Request(order.rollout, order.command_id, by, order.command))
+        except Exception as error:  # a fault of ours: kept and told, and those behind it go on
+            logger.exception("a command to %r failed", order.rollout)
+            reply = Refusal("internal", (f"the engine failed at it ({type(error).__name__}); it says why in its log",))
         if not isinstance(reply, Accepted) and reply.code == "unavailable":
             raise LogError("; ".join(reply.reasons))
         return effect(order, reply)
@@ -212,12 +216,12 @@ def _repeated(before: Outcome, origin: Origin) -> str:
 
 
 def _with(base: Outcome, origin: Origin | None, *, signal: Signal | None = None, **fields: object) -> Outcome:
+    """The outcome filled in, its texts cut: what came may be long, what is listed is not."""
+    texts: dict[str, str] = {"why": str(fields.pop("why", "")), "says": rules.says(signal) if signal else ""}
     if origin is not None:
-        fields |= {"source": origin.source, "id": origin.id, "type": origin.type, "sha256": origin.sha256}
-        fields |= {"by": base.by or origin.source}
-    if signal is not None:
-        fields["says"] = rules.says(signal)
-    return replace(base, **fields)
+        texts |= {"source": origin.source, "id": origin.id, "type": origin.type, "by": base.by or origin.source}
+        fields["sha256"] = origin.sha256
+    return replace(base, **fields, **{field: rules.cut(text) for field, text in texts.items()})
 
 
 def _received(message: Msg) -> datetime:

@@ -335,6 +335,41 @@ async def test_poison_is_kept_and_listed_and_blocks_nothing(
     assert len(await facts(jetstream_log, DeployReported)) == 1
 
 
+async def test_a_fault_of_the_engine_is_told_and_blocks_nothing(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    async def fails_at_v1(request: Request) -> Reply:
+        if isinstance(request.command, c.ReportDeploy) and request.command.version == "v1":
+            raise RuntimeError("a fault")
+        return await ask(request)
+
+    for version in ("v1", "v2"):
+        await publish(nats_client, structured(deploy(version, id_=version)), STRUCTURED)
+    async with working(nats_client, jetstream_log, fails_at_v1):
+        found = await outcomes(store, 2)
+    assert [outcome.result for outcome in found] == ["refused", "done"]
+    assert "RuntimeError" in found[0].why
+
+
+async def test_however_long_a_signals_texts_are_its_outcome_is_written_down(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    long = "x" * (100 * 1024)
+    events = [
+        deploy(id_=long, source=long),
+        deploy(long, id_="version"),
+        deploy(service=long, id_="service"),
+        deploy(environment=long, id_="environment"),
+    ]
+    async with working(nats_client, jetstream_log, ask):
+        for event in events:
+            await publish(nats_client, structured(event), STRUCTURED)
+        found = await outcomes(store, len(events))
+    assert [outcome.result for outcome in found] == ["done", "kept", "kept", "kept"]
+    assert all(len(msgspec.json.encode(outcome)) < 10_000 for outcome in found)
+    assert all(len(entry.data) < 10_000 for entry in await jetstream_log.read("small"))
+
+
 async def test_what_a_publisher_writes_in_headers_does_not_make_it_somebody_else(
     store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
 ) -> None:

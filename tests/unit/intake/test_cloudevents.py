@@ -178,3 +178,9 @@ def test_a_batch_with_anything_wrong_in_it_is_refused_whole(body: bytes) -> None
 def test_formats_that_are_not_spoken_are_told_apart_from_mistakes(content_type: str) -> None:
     with pytest.raises(UnknownFormat):
         event({"content-type": content_type}, msgspec.json.encode(LEAST))
+
+
+def test_the_character_that_not_every_database_keeps_is_refused() -> None:
+    with pytest.raises(NotUnderstood, match=r"U\+0000"):
+        of(data={"deep": ["a\u0000b"]})
+    assert of(data=r"\u0000").value() == r"\u0000"
