@@ -124,7 +124,7 @@ class JetStreamReadings:
             return []
         # what was so after `since` was stored after it, but for clocks that are ahead
         config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=since - AHEAD)
-        subscription = await self._js.subscribe(subject, ordered_consumer=True, config=config)
+        subscription = await self._js.subscribe(subject, stream=READINGS, ordered_consumer=True, config=config)
         found: list[Reading] = []
         try:
             if not (await subscription.consumer_info()).num_pending and not subscription.pending_msgs:

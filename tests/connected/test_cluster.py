@@ -12,16 +12,20 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nats
 import nats.errors
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 from nats.js import JetStreamContext
 from nats.js.errors import ServiceUnavailableError
 
 from events.codec import log_subject
+from events.readings import Reading
+from services.analysis.readings import JetStreamReadings
 from services.connection import CannotConnect, Connection, connect_nats
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, problems, wait_for_streams, wanted
@@ -29,7 +33,7 @@ from services.log.streams import create_streams, problems, wait_for_streams, wan
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(90)]
 
 CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "nats" / "cluster.conf"
-ROLES = ("init", "engine", "clock", "herald", "projector", "api")
+ROLES = ("init", "engine", "clock", "herald", "intake", "monitor", "projector", "api")
 PASSWORD = "for-this-test-only"
 
 
@@ -137,13 +141,13 @@ async def test_no_account_can_delete_purge_or_change_a_stream(cluster: Cluster, 
         assert await problems(connection.jetstream(), replicas=3) == []
 
 
-@pytest.mark.parametrize("user", ["engine", "clock", "herald", "projector", "api"])
+@pytest.mark.parametrize("user", ["engine", "clock", "herald", "intake", "monitor", "projector", "api"])
 async def test_only_init_makes_streams(cluster: Cluster, user: str) -> None:
     [said] = await refusals(cluster, user, ["$JS.API.STREAM.CREATE.ROLLOUTS"])
     assert "permissions violation for publish" in said
 
 
-@pytest.mark.parametrize("user", ["clock", "herald", "projector", "api", "init"])
+@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "projector", "api", "init"])
 async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     [said] = await refusals(cluster, user, [log_subject("forged")])
@@ -152,7 +156,7 @@ async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) ->
         assert await JetStreamLog(connection).last_revision("forged") == 0
 
 
-@pytest.mark.parametrize("user", ["clock", "herald", "projector", "api"])
+@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "projector", "api"])
 async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     async with cluster.connected("engine") as writer, cluster.connected(user) as reader:
@@ -162,6 +166,19 @@ async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user
         seen = [entry async for batch in JetStreamLog(reader).follow(0, until=revision) for entry in batch]
     assert seen[-1].revision == revision
     assert seen[-1].rollout == f"read-by-{user}"
+
+
+async def test_readings_are_published_by_who_may_and_read_by_who_judges(cluster: Cluster) -> None:
+    await streams_on_three_nodes(cluster)
+    now = datetime.now(UTC)
+    reading = Reading("read", "load", now, 1.0, source="ci", id="1")
+    async with cluster.connected("api") as api, cluster.connected("monitor") as monitor:
+        await JetStreamReadings(api.jetstream()).keep(reading)
+        kept = JetStreamReadings(monitor.jetstream())
+        await kept.keep(replace(reading, verdict="pass", source="monitor"))
+        assert await kept.of("read", "load", now - timedelta(minutes=1)) == [reading]
+    async with cluster.connected("engine") as engine:
+        assert await JetStreamReadings(engine.jetstream()).of("read", "load", now - timedelta(minutes=1)) == [reading]
 
 
 async def test_a_wrong_password_is_refused(cluster: Cluster) -> None:

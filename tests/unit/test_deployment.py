@@ -50,7 +50,8 @@ def test_a_service_is_given_settings_that_cutover_reads(name: str) -> None:
     given = msgspec.structs.asdict(settings)
     changed = {field for field, value in msgspec.structs.asdict(Settings()).items() if given[field] != value}
     receivers = {"github_repository", "github_token", "slack_token", "slack_webhook"} if name == "herald" else set()
-    assert changed == {"nats_url", "replicas"} | receivers
+    measuring = {"prometheus", "prometheus_token"} if name in ("engine", "monitor") else set()
+    assert changed == {"nats_url", "replicas"} | receivers | measuring
 
 
 @pytest.mark.parametrize("node", NODES)
