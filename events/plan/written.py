@@ -196,6 +196,7 @@ report_issues:
   github_labels: [TBD]
   channel: TBD                 # without the #, which begins a comment
   notify: TBD                  # "@team", in quotes
+  # announce: [phases]         # good to know, without a mention; also: go/no-go, windows, reminders
 
 rollback:
   triggers: [TBD]

@@ -17,7 +17,7 @@ from services.herald.news import Message, messages
 from services.herald.outcome import NotSent, Sent
 from services.hot import Hot
 from services.log.protocol import Entry
-from services.rollout.state import Rollout, Told
+from services.rollout.state import Rollout
 
 _ANNOUNCED = b'"announced"'  # in the bytes of every record with that fact: most need not be decoded twice
 LINK_PATIENCE = 300.0  # seconds that a post waits for the link of its issue
@@ -103,14 +103,19 @@ class Owed:
         return (debt for debt in self._debts.values() if debt.channel == channel)
 
     def _waits(self, debt: Debt, now: float) -> bool:
-        awaited = debt.channel == "slack" and f"{debt.message.cause} github" in self._debts
-        return awaited and now < debt.known_since + LINK_PATIENCE
+        if debt.channel != "slack" or now >= debt.known_since + LINK_PATIENCE:
+            return False
+        return any(key in self._debts for key in self._issues(debt))
 
     def issue(self, debt: Debt) -> str:
-        """The link of the message's GitHub issue, "" while there is none."""
-        told = self._told(debt, "github")
-        return told.url if told is not None and told.outcome == "sent" else ""
-
-    def _told(self, debt: Debt, channel: Channel) -> Told | None:
+        """The link of the message's GitHub issue, or of the one that another route has for it; "": there is none."""
         state: Rollout | None = self._held[debt.rollout].rollout
-        return state.announced.get(f"{debt.message.cause} {channel}") if state is not None else None
+        told = [state.announced.get(key) for key in self._issues(debt)] if state is not None else []
+        return next((t.url for t in told if t is not None and t.outcome == "sent"), "")
+
+    def _issues(self, debt: Debt) -> list[str]:
+        """The keys under which an issue for the same fact may stand: its own route's first."""
+        fact = debt.message.cause.rpartition("/")[0]
+        state: Rollout | None = self._held[debt.rollout].rollout
+        routes = range(len(state.plan.report_issues)) if state is not None else range(0)
+        return [f"{debt.message.cause} github", *(f"{fact}/{n} github" for n in routes)]

@@ -173,6 +173,18 @@ async def test_what_an_old_log_holds_is_history_at_the_first_start(desk: Desk, t
     assert len(desk.there.issues) == 2
 
 
+async def test_a_post_carries_the_link_of_the_issue_that_another_route_has(desk: Desk) -> None:
+    whole = plan()
+    (route,) = whole.report_issues
+    posting, filing = replace(route, github_labels=()), replace(route, channel="", purpose="the database")
+    await desk.do(c.RevisePlan(plan=replace(whole, report_issues=(posting, filing))))
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        await desk.announced(2)
+    (issue,), (post,) = desk.there.issues, desk.there.posts
+    assert issue["html_url"] in post["text"]
+
+
 LOST = {
     "the connection is dropped after the issue was opened": Mishap(done=True),
     "the answer is a 502 after the issue was opened": Mishap(502, body="<html>Bad gateway</html>", done=True),

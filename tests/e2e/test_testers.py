@@ -153,9 +153,12 @@ def test_an_erased_tester_is_off_at_once_unfindable_and_unreadable_and_the_log_s
     desk.service.wait_until(lambda: desk.on(user), 10)
     recorded = ["--workflow", "View=done,comments: nice", "--comments", "was pleased"]
     desk.answer("record-session", desk.id, "gone-1", *recorded)
+    reference = desk.sessions()["gone-1"]["tester"].encode()
+    assert reference in bucket(desk.service)[desk.id]
     answer = json.loads(desk.cli("testers", "erase", "-", "--json", stdin=f"{user}\n").stdout)
     assert answer == {"erased": True, "sessions_ended": [f"{desk.id}/gone-1", f"{desk.id}/gone-2"]}
     assert not desk.on(user)
+    assert reference not in bucket(desk.service)[desk.id]
     found = desk.sessions()
     gone = found["gone-1"]
     assert (gone["erased"], gone["comments"], gone["workflows"][0]["comments"]) == (True, "erased", "erased")
