@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -123,7 +124,11 @@ class JetStreamReadings:
         except NotFoundError:
             return []
         # what was so after `since` was stored after it, but for clocks that are ahead
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=since - AHEAD)
+        config = ConsumerConfig(
+            name=f"readings-{secrets.token_hex(8)}",  # accounts may make named consumers only
+            deliver_policy=DeliverPolicy.BY_START_TIME,
+            opt_start_time=since - AHEAD,
+        )
         subscription = await self._js.subscribe(subject, stream=READINGS, ordered_consumer=True, config=config)
         found: list[Reading] = []
         try:
