@@ -55,8 +55,10 @@ class Projector:
         *,
         on_commit: Callable[[int], None] = lambda _revision: None,
         states: States | None = None,
+        check_every: float = 60.0,
     ) -> None:
         self._log = log
+        self._check_every = check_every
         self._engine = engine
         self._on_commit = on_commit
         self._states = states or machine()
@@ -77,19 +79,34 @@ class Projector:
     async def run(self) -> None:
         """Follow until cancelled. Trouble is tried again; a gap or another log stops it for good, loudly."""
         async with asyncio.TaskGroup() as group:
-            publishing = group.create_task(self._publisher.run())
-            attempts = group.create_task(self._follow_attempts())
+            group.create_task(self._publisher.run())
+            group.create_task(self._follow_attempts())
+            following = group.create_task(self._follow_until_stopped())
+            group.create_task(self._look_after(following))
+
+    async def _follow_until_stopped(self) -> None:
+        try:
+            await self._follow()
+        except WrongLog as error:
+            self._stop(error)
+        except Gap as error:
+            self._stop(error)
+            await follow_chains(self._log, self._engine, self._publisher)
+
+    async def _look_after(self, following: asyncio.Task[None]) -> None:
+        """Every minute: it is still the same log, and the bucket still holds what the tables say."""
+        while True:
+            end_if_cancelled()
+            await asyncio.sleep(self._check_every)
             try:
-                await self._follow()
+                if self._publisher.open:
+                    await self._same_log(await asyncio.to_thread(prepare, self._engine))
+                    await self.refresh()
             except WrongLog as error:
+                following.cancel()
                 self._stop(error)
-                await asyncio.Event().wait()
-            except Gap as error:
-                self._stop(error)
-                await follow_chains(self._log, self._engine, self._publisher)
-            finally:
-                publishing.cancel()
-                attempts.cancel()
+            except (Unavailable, *TROUBLES) as error:
+                logger.info("the check waits: %s", error)
 
     def _stop(self, error: Exception) -> None:
         self._fatal = f"the projector has stopped: {error}"
