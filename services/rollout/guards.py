@@ -86,9 +86,9 @@ class Move:
         """The one guard of promotions: leaving the step we are in, and entering the next."""
         self._collect(_halted(self.rollout))
         if self.step == steps.current_step(self.rollout):  # going up within a stage's range
-            self._collect(_criteria(self.rollout, self.step, over=None))
+            self._collect(_criteria(self, self.step, over=None))
         else:
-            self._collect(_leaving(self.rollout, self.now))
+            self._collect(_leaving(self))
         return self._collect(_entering(self))
 
     def ready_for_deploy(self) -> bool:
@@ -98,7 +98,7 @@ class Move:
 
     def everything_answered(self) -> bool:
         """What must be known before a rollout is closed."""
-        return self._collect(_closing(self.rollout, self.now))
+        return self._collect(_closing(self))
 
     def testing_is_planned(self) -> bool:
         """start_testing needs a plan that tests."""
@@ -123,13 +123,14 @@ class Move:
 # -- leaving the step we are in
 
 
-def _leaving(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
+def _leaving(move: Move) -> Iterator[Blocker]:
+    rollout, now = move.rollout, move.now
     step = steps.current_step(rollout)
     if not step:
         return
     yield from _deploys(rollout, step)
     yield from _length(rollout, step, now)
-    yield from _criteria(rollout, step, steps.length_over_at(rollout))
+    yield from _criteria(move, step, steps.length_over_at(rollout))
     for question in steps.questions(rollout.plan, step):
         yield from _answer(rollout, step, question.id, question.text, question.must_be, question.answered_by)
     if step == "veteran_testing":
@@ -157,15 +158,15 @@ def _length(rollout: Rollout, step: str, now: datetime) -> Iterator[Blocker]:
         yield Blocker(text, "length", step, until=over)
 
 
-def _criteria(rollout: Rollout, step: str, over: datetime | None) -> Iterator[Blocker]:
+def _criteria(move: Move, step: str, over: datetime | None) -> Iterator[Blocker]:
     """The step's criteria that do not pass; with `over`, those judged before the step's full time was over too."""
-    for criterion in steps.criteria(rollout.plan, step):
+    for criterion in steps.criteria(move.rollout.plan, step):
         if not criterion.dry_run:
-            yield from _criterion(rollout, step, criterion, over)
+            yield from _criterion(move, step, criterion, over)
 
 
-def _criterion(rollout: Rollout, step: str, criterion: Criterion, over: datetime | None) -> Iterator[Blocker]:
-    name, by = criterion.name, criterion.judged_by
+def _criterion(move: Move, step: str, criterion: Criterion, over: datetime | None) -> Iterator[Blocker]:
+    rollout, name, by = move.rollout, criterion.name, criterion.judged_by
     found = rollout.verdicts.get(f"{step}/{name}")
     if found is None or found.ordinal < rollout.step_ordinal:
         yield Blocker(f"{name!r} has not been judged in {steps.title_of(rollout.plan, step)}", "criterion", name, by)
@@ -173,23 +174,22 @@ def _criterion(rollout: Rollout, step: str, criterion: Criterion, over: datetime
         if over is not None and found.until < over:
             yield Blocker(f"{name!r} was judged before the full time was over", "criterion", name, by)
     elif found.verdict == "inconclusive" and found.band == "yellow":
-        if not _explicit_go(rollout, found.ordinal):
-            text = f"{name!r} is between its limits ({found.why}): going on needs an explicit go given after that"
-            yield from (Blocker(text, "decide", steps.next_step(rollout), title) for title in _deciders(rollout))
+        yield from _explicit_go(move, f"{name!r} is between its limits ({found.why})", found.ordinal)
     else:
         state = {"fail": "failed", "inconclusive": "is inconclusive", "error": "could not be judged"}[found.verdict]
         yield Blocker(f"{name!r} {state}: {found.why}", "criterion", name, by)
 
 
-def _explicit_go(rollout: Rollout, after: int) -> bool:
-    """Whether every approver's go for the next step was given after that record."""
-    step = steps.next_step(rollout)
-    choices = [rollout.choices.get(f"{step}/{title}") for title in _deciders(rollout)]
-    return all(c is not None and c.decision == "go" and not c.voided and c.ordinal > after for c in choices)
-
-
-def _deciders(rollout: Rollout) -> tuple[str, ...]:
-    return steps.approvers(rollout) or ("an approver",)
+def _explicit_go(move: Move, what: str, after: int) -> Iterator[Blocker]:
+    """Going on all the same takes every approver's standing go for what comes next, given after that record."""
+    rollout = move.rollout
+    step = steps.next_step(rollout) or steps.current_step(rollout)
+    for title in steps.approvers(rollout) or ("an approver",):
+        choice = rollout.choices.get(f"{step}/{title}")
+        known = choice is not None and choice.ordinal > after
+        why = _why_no_go(move, step, title) if known else "none was given after that"
+        if why:
+            yield Blocker(f"{what}: going on needs an explicit go of {title}, but {why}", "decide", step, title)
 
 
 def _answer(rollout: Rollout, step: str, item: str, text: str, must_be: str, by: str) -> Iterator[Blocker]:
@@ -263,8 +263,11 @@ def _entering(move: Move) -> Iterator[Blocker]:
     yield from _attestations(rollout, steps.checklist(rollout.plan, step))
     if rollout.rolled_back_ordinal and step == steps.FIRST_STAGE:
         yield from _before_again(rollout)
+    for skipped in steps.passed_over(rollout, step):
+        yield from _gaps(rollout, skipped)
+        yield from _attestations(rollout, steps.checklist(rollout.plan, skipped))
     if steps.needs_go(rollout, step):
-        yield from _standing_go(rollout, step, move.now, move.by)
+        yield from _standing_go(move)
     yield from _after_others(move)
     if move.by is not None and move.by.role == "clock":
         stage = steps.stage_of(rollout.plan, step)
@@ -335,28 +338,34 @@ def _before_again(rollout: Rollout) -> Iterator[Blocker]:
             yield Blocker(text, "attest", item.id, by)
 
 
-def _standing_go(rollout: Rollout, step: str, now: datetime, by: Actor | None) -> Iterator[Blocker]:
-    where = steps.title_of(rollout.plan, step)
+def _standing_go(move: Move) -> Iterator[Blocker]:
+    rollout, step = move.rollout, move.step
     titles = steps.approvers(rollout)
     if not titles:
-        yield Blocker(
-            f"nobody is named to decide go for {where}: name `go_no_go: decided_by` in the plan", "decide", step
-        )
+        where = steps.title_of(rollout.plan, step)
+        text = f"nobody is named to decide go for {where}: name `go_no_go: decided_by` in the plan"
+        yield Blocker(text, "decide", step)
     for title in titles:
-        choice = rollout.choices.get(f"{step}/{title}")
-        if choice is None:
-            yield Blocker(f"{title} has not decided go for {where}", "decide", step, title)
-        elif choice.decision != "go":
-            yield Blocker(f"{title} decided {choice.decision} for {where}", "decide", step, title)
-        elif choice.voided:
-            yield Blocker(f"the go of {title} for {where} is void: {choice.voided}", "decide", step, title)
-        elif choice.expires is not None and choice.expires <= now:
-            yield Blocker(
-                f"the go of {title} for {where} expired at {choice.expires:%Y-%m-%d %H:%M} UTC", "decide", step, title
-            )
-        elif by is not None and choice.subject == by.subject:
-            text = f"the go of {title} for {where} is your own: somebody else must send the move"
-            yield Blocker(text, "decide", step, title)
+        why = _why_no_go(move, step, title)
+        if why:
+            yield Blocker(why, "decide", step, title)
+
+
+def _why_no_go(move: Move, step: str, title: str) -> str:
+    """Why the role's latest decision is no standing go for the step, for whoever asks; "" if it is one."""
+    where = steps.title_of(move.rollout.plan, step)
+    choice = move.rollout.choices.get(f"{step}/{title}")
+    if choice is None:
+        return f"{title} has not decided go for {where}"
+    if choice.decision != "go":
+        return f"{title} decided {choice.decision} for {where}"
+    if choice.voided:
+        return f"the go of {title} for {where} is void: {choice.voided}"
+    if choice.expires is not None and choice.expires <= move.now:
+        return f"the go of {title} for {where} expired at {choice.expires:%Y-%m-%d %H:%M} UTC"
+    if move.by is not None and choice.subject == move.by.subject:
+        return f"the go of {title} for {where} is your own: somebody else must send the move"
+    return ""
 
 
 def _after_others(move: Move) -> Iterator[Blocker]:
@@ -372,8 +381,8 @@ def _after_others(move: Move) -> Iterator[Blocker]:
 # -- closing
 
 
-def _closing(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
-    plan = rollout.plan
+def _closing(move: Move) -> Iterator[Blocker]:
+    rollout, plan, now = move.rollout, move.rollout.plan, move.now
     yield from _halted(rollout)
     yield from (
         Blocker(f"the plan says {g.text!r} at {g.path}: revise it", "gap", g.path)
@@ -394,4 +403,4 @@ def _closing(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
     for q in plan.post_launch_questions:
         if steps.answer(rollout, q) is None:
             yield Blocker(f"{q.text!r} is not answered", "answer", q.id, q.answered_by)
-    yield from _criteria(rollout, "go_live", None)
+    yield from _criteria(move, "go_live", None)

@@ -108,6 +108,9 @@ def go_live(asked: Asked) -> tuple[Fact, ...]:
 def close(asked: Asked, command: c.Close) -> tuple[Fact, ...]:
     rollout = asked.rollout
     if rollout.phase == "closed":
+        if (command.outcome == "keep") != rollout.exposed:
+            was, instead = ("removed", "release it anew") if command.outcome == "keep" else ("kept", "roll back")
+            raise refuse(f"the rollout is closed and its toggles were {was}: {instead} instead")
         return ()
     attempt(asked, "close")
     if command.outcome == "remove":

@@ -47,6 +47,7 @@ class Choice(Struct, frozen=True, omit_defaults=True):
     when: UtcTime
     expires: UtcTime | None = None
     voided: str = ""
+    rests_on: int = 0
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
@@ -136,6 +137,11 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     def active(self) -> bool:
         """Whether the rollout is under way: code_deploy to go_live."""
         return self.phase in ACTIVE
+
+    @property
+    def any_go(self) -> bool:
+        """Whether any role's go has force still."""
+        return any(choice.decision == "go" and not choice.voided for choice in self.choices.values())
 
     @property
     def exposed(self) -> bool:
@@ -270,7 +276,7 @@ def _window(rollout: Rollout, name: str, window: Literal["open", "closed"]) -> R
 
 def _void_go(rollout: Rollout, why: str) -> Rollout:
     """Take the force of every standing go; the decisions themselves stay, with the reason."""
-    if not any(c.decision == "go" and not c.voided for c in rollout.choices.values()):
+    if not rollout.any_go:
         return rollout
     choices = {
         key: replace(c, voided=why) if c.decision == "go" and not c.voided else c for key, c in rollout.choices.items()
@@ -359,5 +365,14 @@ def _decided(rollout: Rollout, fact: f.Decided, at: Stamp) -> Rollout:
     state = rollout
     if fact.decision != "go":
         state = _void_go(state, f"{fact.title} decided {fact.decision} after it")
-    choice = Choice(fact.decision, fact.step, fact.title, at.who.subject, at.ordinal, at.when, fact.expires)
+    choice = Choice(
+        fact.decision,
+        fact.step,
+        fact.title,
+        at.who.subject,
+        at.ordinal,
+        at.when,
+        fact.expires,
+        rests_on=fact.rests_on,
+    )
     return replace(state, choices={**state.choices, f"{fact.step}/{fact.title}": choice})

@@ -55,6 +55,13 @@ def next_step(rollout: Rollout) -> str:
     return following[0] if following else ""
 
 
+def passed_over(rollout: Rollout, step: str) -> tuple[str, ...]:
+    """The stages between the current one and `step`: who enters a later stage exposes their audiences too."""
+    if rollout.phase != "cutover":
+        return ()
+    return tuple(stage_step(n) for n in range(rollout.stage + 1, stage_number(step)))
+
+
 def exposes_testers(plan: Plan) -> bool:
     """Whether testing switches the group on for anybody in the plan's environment."""
     where = plan.testing.environment
@@ -236,8 +243,8 @@ def needs_go(rollout: Rollout, step: str) -> bool:
 
 
 def next_go_step(rollout: Rollout) -> str:
-    """The next step ahead that asks for a go; the next step if none does."""
-    ahead = next_step(rollout)
+    """The next step ahead that asks for a go; the next step if none does; the last step when it is entered."""
+    ahead = next_step(rollout) or current_step(rollout)
     order = steps(rollout.plan)
     if ahead not in order:
         return ahead
