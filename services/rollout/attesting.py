@@ -73,9 +73,9 @@ def decide_step(asked: Asked, command: c.Decide) -> tuple[Fact, ...]:
         unanswered = list(_unanswered(rollout))
         if unanswered:
             raise Refused(unanswered)
+    expires = _expiry(asked, command)
     if _decided_already(asked, command, step, titles):
         return ()
-    expires = _expiry(asked, command)
     decided = tuple(
         f.Decided(
             command.decision, step, title, rollout.plan_revision, rollout.basis, title not in asked.by.titles, expires
