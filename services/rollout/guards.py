@@ -91,6 +91,12 @@ class Move:
             self._collect(_leaving(self))
         return self._collect(_entering(self))
 
+    def still_to_come(self) -> tuple[Blocker, ...]:
+        """What entering the step will need, for a move that is asked for too early; nothing once it is behind."""
+        order, here = steps.steps(self.rollout.plan), steps.current_step(self.rollout)
+        ahead = self.rollout.phase == "planned" or (here in order and self.step in order[order.index(here) + 1 :])
+        return tuple(_entering(self)) if ahead else ()
+
     def ready_for_deploy(self) -> bool:
         """What the plan must say before its code counts as deployed."""
         self._collect(_gaps(self.rollout, self.step))

@@ -21,12 +21,15 @@ from services.rollout.state import Rollout
 def attempt(asked: Asked, name: str, step: str = "") -> None:
     """Try a move on the table; returns if it may be made, else raises Refused with every reason."""
     rollout = asked.rollout
-    if rollout.phase not in sources(name):
-        possible = ", ".join(sources(name))
-        raise refuse(f"{name} is not possible in phase {rollout.phase}; it is in: {possible}")
     move = Move(rollout, step, asked.now, asked.by, asked.reason, asked.around.phases)
+    if rollout.phase not in sources(name):
+        raise Refused((_wrong_phase(rollout, name), *(move.still_to_come() if step else ())))
     if not RULES.events[name].trigger(move):
         raise Refused(move.missing)
+
+
+def _wrong_phase(rollout: Rollout, name: str) -> str:
+    return f"{name} is not possible in phase {rollout.phase}; it is in: {', '.join(sources(name))}"
 
 
 def report_deploy(asked: Asked, command: c.ReportDeploy) -> tuple[Fact, ...]:

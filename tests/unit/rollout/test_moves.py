@@ -311,7 +311,7 @@ def test_going_live_needs_every_stage_and_the_go_where_the_plan_asks_for_it() ->
 
 
 def test_going_live_outside_of_cutover_is_refused() -> None:
-    given(decided()).when(c.GoLive()).refused_only("go_live is not possible in phase veteran_testing")
+    given(decided()).when(c.GoLive()).refused("go_live is not possible in phase veteran_testing")
 
 
 # -- close
@@ -367,8 +367,8 @@ def test_halting_leaves_exposure_as_it_is_and_stops_promotions(history: str) -> 
 @pytest.mark.parametrize("history", ["adopted", "closed", "rolled back"])
 def test_what_is_not_under_way_is_neither_halted_nor_resumed(history: str) -> None:
     story = HISTORIES[history]()
-    given(story).when(c.Halt(reason="x")).refused_only(f"halt is not possible in phase {story.state.phase}")
-    given(story).when(c.Resume(reason="x")).refused_only(f"resume is not possible in phase {story.state.phase}")
+    given(story).when(c.Halt(reason="x")).refused(f"halt is not possible in phase {story.state.phase}")
+    given(story).when(c.Resume(reason="x")).refused(f"resume is not possible in phase {story.state.phase}")
 
 
 # -- roll_back
@@ -387,9 +387,9 @@ def test_rolling_back_works_halted_frozen_and_with_a_failing_criterion() -> None
 
 
 def test_there_is_nothing_to_roll_back_in_a_planned_or_cancelled_rollout() -> None:
-    given(adopted()).when(c.RollBack()).refused_only("roll_back is not possible in phase planned")
+    given(adopted()).when(c.RollBack()).refused("roll_back is not possible in phase planned")
     cancelled = adopted().then(c.Cancel(reason="given up"))
-    given(cancelled).when(c.RollBack()).refused_only("roll_back is not possible in phase cancelled")
+    given(cancelled).when(c.RollBack()).refused("roll_back is not possible in phase cancelled")
 
 
 # -- cancel
@@ -405,7 +405,7 @@ def test_a_rollout_that_exposes_nobody_can_be_cancelled_with_a_reason(history: s
 
 @pytest.mark.parametrize("history", ["testing", "cut over", "live", "closed"])
 def test_what_exposes_anybody_is_rolled_back_before_it_is_cancelled(history: str) -> None:
-    given(HISTORIES[history]()).when(c.Cancel(reason="given up")).refused_only("cancel is not possible in phase")
+    given(HISTORIES[history]()).when(c.Cancel(reason="given up")).refused("cancel is not possible in phase")
 
 
 # -- moves where they are not possible
@@ -426,7 +426,14 @@ def test_what_exposes_anybody_is_rolled_back_before_it_is_cancelled(history: str
 def test_a_move_is_refused_in_every_other_phase(history: str, command: c.Command, phases: tuple[str, ...]) -> None:
     story = HISTORIES[history]()
     if story.state.phase not in phases:
-        given(story).when(command).refused_only(f"{c.name_of(command)} is not possible in phase {story.state.phase}")
+        given(story).when(command).refused(f"{c.name_of(command)} is not possible in phase {story.state.phase}")
+
+
+def test_a_cutover_that_is_asked_for_too_early_says_what_it_will_need() -> None:
+    given(adopted()).when(c.CutOver()).refused(
+        "cut_over is not possible in phase planned", "is not attested", "has not decided go"
+    )
+    given(released()).when(c.CutOver()).refused("cut_over is not possible in phase cutover")
 
 
 # -- the guard looks at the revision it decides on
