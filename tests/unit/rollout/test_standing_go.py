@@ -82,7 +82,9 @@ def test_only_who_holds_the_title_decides() -> None:
         "VAOS Product Owner and Business Stakeholders decide; you are sam, without a title", code="forbidden"
     )
     both = c.Decide(decision="go", title="Business Stakeholders")
-    given(after_testing()).when(both, by=PRODUCT_OWNER).refused("Business Stakeholders decides; you are paul")
+    given(after_testing()).when(both, by=PRODUCT_OWNER).refused(
+        "Business Stakeholders decides; you are paul", code="forbidden"
+    )
 
 
 def test_a_title_that_decides_nothing_is_named() -> None:
