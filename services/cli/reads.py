@@ -5,12 +5,17 @@ One rule: reading never changes anything, and says at which revision it was true
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from itertools import groupby, islice
 from typing import Annotated
 
+import msgspec
 import typer
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +27,7 @@ from services.cli.statuspanel import panel
 from services.cli.times import instant, local
 from services.cli.verbs import Rollout
 from services.cli.wording import READING
-from services.client import Json
+from services.client import CannotAsk, Client, Json
 
 POLL = 1.0
 AtLeast = Annotated[
@@ -66,22 +71,49 @@ def _table(found: list[Json]) -> Table:
 def status(
     ctx: typer.Context,
     rollout: Rollout,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and show changes as they come.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and show changes as they come; with --json, a line for each.")
+    ] = False,
     at_least: AtLeast = 0,
     as_json: AsJson = False,
 ) -> None:
     """Show where a rollout stands, what comes next, and everything that blocks the next move."""
     service, now = client(ctx, quiet=True), caller(ctx).now
-    revision = at_least or caller(ctx).seen.get(rollout, 0)
-    if not watch:
-        found = service.status(rollout, at_least=revision)
-        print_json(found) if as_json else out().print(panel(found, now()))
-        return
+    found = service.status(rollout, at_least=at_least or caller(ctx).seen.get(rollout, 0))
+    if watch:
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how watching ends
+            _lines(service, found) if as_json else _live(service, found, now)
+    elif as_json:
+        print_json(found)
+    else:
+        out().print(panel(found, now()))
+
+
+def _live(service: Client, found: Json, now: Callable[[], datetime]) -> None:
+    """The panel, kept up to date; while the service is away, the last one with a word about it."""
     with Live(console=out(), auto_refresh=False) as live:
+        shown: RenderableType = panel(found, now())
         while True:
-            found = service.status(rollout, at_least=revision)
-            live.update(panel(found, now()), refresh=True)
+            live.update(shown, refresh=True)
             time.sleep(POLL)
+            try:
+                found = service.status(found["id"])
+                shown = panel(found, now())
+            except CannotAsk as error:
+                shown = Group(panel(found, now()), Text(f"As it was last known. {error}", style="bold"))
+
+
+def _lines(service: Client, found: Json) -> None:
+    """One line of JSON now, and one for every change."""
+    last: Json = {}
+    while True:
+        if found != last:
+            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+            sys.stdout.flush()
+        last = found
+        time.sleep(POLL)
+        with suppress(CannotAsk):
+            found = service.status(found["id"])
 
 
 def flags(

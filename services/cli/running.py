@@ -6,6 +6,7 @@ One rule: an option, where given, wins over its CUTOVER_ variable; nothing else 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.cli.asking import settings
 from services.cli.screen import AsJson, err, print_json, say
 from services.cli.wording import RUNNING
+from services.client import CannotAsk
 from services.settings import Settings
 
 Data = Annotated[
@@ -46,6 +48,7 @@ def up(ctx: typer.Context, host: Host = "", port: Port = None, data: Data = None
     from services import up as service
 
     chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+    _port_is_free(chosen)
 
     def ready() -> None:
         say(f"Cutover is up at http://{chosen.host}:{chosen.port}, its data in {chosen.data}.", to=err())
@@ -64,7 +67,12 @@ def run(
     """Run one part of the service as a process of its own, against a shared NATS and database."""
     from services import up as service
 
-    _run(service.run_role(role, _settings(ctx, host=host, port=port, data=data, nats_url=nats)))
+    chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+    if not chosen.nats_url:
+        raise CannotAsk("A part of the service needs a NATS server that the others share", "Name it: --nats URL")
+    if role == "api":
+        _port_is_free(chosen)
+    _run(service.run_role(role, chosen))
 
 
 def init(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJson = False) -> None:
@@ -101,8 +109,26 @@ def _settings(ctx: typer.Context, **given: Any) -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end; Ctrl-C is an ordinary end."""
+    """Run to the end; Ctrl-C is an ordinary end, and what the surroundings deny is said in words."""
+    from services.embedded import FolderInUse
+    from services.log.protocol import LogError
+    from services.nats_server import ServerFailed
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         return None
+    except (FolderInUse, ServerFailed, LogError, OSError) as error:  # OSError: folders, and CannotConnect
+        raise CannotAsk(str(error)) from error
+
+
+def _port_is_free(chosen: Settings) -> None:
+    """Asked before anything is started: the HTTP server would find out last."""
+    family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((chosen.host, chosen.port))
+        except OSError as error:
+            where = f"{chosen.host} port {chosen.port}"
+            raise CannotAsk(f"Cannot listen on {where}: {error.strerror}", "Choose another --port") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -160,3 +161,15 @@ def test_up_says_where_it_is_and_ends_well_when_told_to(tmp_path: Path) -> None:
     out, _ = process.communicate(timeout=30)
     assert f"http://127.0.0.1:{service.port}" in first
     assert (process.returncode, out) == (0, "")
+
+
+def test_watching_shows_every_change_until_it_is_told_to_stop(adopted: Desk) -> None:
+    env = {**os.environ, "CUTOVER_URL": adopted.service.url, "CUTOVER_TOKEN": adopted.service.admin_token}
+    command = [sys.executable, "-m", "services.cli", "status", ID, "--watch", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        before = json.loads(process.stdout.readline())["revision"]
+        adopted.done("note", ID, "seen by whoever watches")
+        assert json.loads(process.stdout.readline())["revision"] > before
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
