@@ -13,6 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 import uvicorn
@@ -35,6 +36,7 @@ from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
 from services.projector import Projector
+from services.same_log import disagreement
 from services.settings import Settings
 from services.skew import skew_problem
 from services.tokens import Tokens
@@ -127,7 +129,14 @@ async def rebuild(settings: Settings, progress: Callable[[int, int], None] = reb
 
 
 async def _engine(house: House, url: str, stack: AsyncExitStack) -> Ask:
-    engine = Engine(house.log, house.now, sealer=house.vault, default_approvers=house.settings.default_approvers)
+    engine = Engine(
+        house.log,
+        house.now,
+        sealer=house.vault,
+        default_approvers=house.settings.default_approvers,
+        also=partial(disagreement, house.log, house.database),
+    )
+    await engine.check()
     house.checks.append(lambda: engine.problems)
     house.work.append(engine.watch())
     broker = NatsBroker(url, name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
