@@ -1,4 +1,4 @@
-"""The engine on a real log: accepted once, answered for ever, refused on the latest state only, stopped when it must."""
+"""The engine on a real log: accepted once, answered for ever, refused on the latest state, stopped when it must."""
 
 from __future__ import annotations
 
