@@ -137,8 +137,7 @@ def _leaving(move: Move) -> Iterator[Blocker]:
     yield from _deploys(rollout, step)
     yield from _length(rollout, step, now)
     yield from _criteria(move, step, steps.length_over_at(rollout))
-    for question in steps.questions(rollout.plan, step):
-        yield from _answer(rollout, step, question.id, question.text, question.must_be, question.answered_by)
+    yield from _answers(rollout, step)
     if step == "veteran_testing":
         yield from _testing(rollout, now)
 
@@ -196,6 +195,17 @@ def _explicit_go(move: Move, what: str, after: int) -> Iterator[Blocker]:
         why = _why_no_go(move, step, title) if known else "none was given after that"
         if why:
             yield Blocker(f"{what}: going on needs an explicit go of {title}, but {why}", "decide", step, title)
+
+
+def _answers(rollout: Rollout, step: str) -> Iterator[Blocker]:
+    """The results that are missing. "If yes, what" is asked only where the question before it was not answered no."""
+    before = ""
+    for q in steps.questions(rollout.plan, step):
+        beginning = q.text.casefold()
+        if (before, beginning[:6]) != ("no", "if yes") and (before, beginning[:5]) != ("yes", "if no"):
+            yield from _answer(rollout, step, q.id, q.text, q.must_be, q.answered_by)
+        found = rollout.results.get(f"{step}/{q.id}")
+        before = found.value.casefold() if found is not None and found.ordinal >= steps.began(rollout, step) else ""
 
 
 def _answer(rollout: Rollout, step: str, item: str, text: str, must_be: str, by: str) -> Iterator[Blocker]:
@@ -404,8 +414,7 @@ def _closing(move: Move) -> Iterator[Blocker]:
             yield Blocker(f"the {text} snapshot is not taken", "snapshot", text)
         for kpi in plan.go_live.kpis:
             yield from _answer(rollout, text, kpi.name, kpi.name, "", "")
-        for q in steps.questions(plan, text):
-            yield from _answer(rollout, text, q.id, q.text, q.must_be, q.answered_by)
+        yield from _answers(rollout, text)
     for q in plan.post_launch_questions:
         if steps.answer(rollout, q) is None:
             yield Blocker(f"{q.text!r} is not answered", "answer", q.id, q.answered_by)
