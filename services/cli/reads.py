@@ -168,9 +168,18 @@ def trail(items: Iterable[Json], *, with_rollout: bool = False) -> Iterator[Tabl
             Text(str(first["revision"]) if first["revision"] else "-"),
             Text(f"{first['rollout']}  {head}" if with_rollout else head, style="bold"),
         )
-        for line in (*(fact["says"] for fact in facts), *_why(first)):
+        for line in (*_says(facts), *_why(first)):
             grid.add_row("", Text(line))
         yield grid
+
+
+def _says(facts: list[Json]) -> Iterator[str]:
+    """A sentence a fact; of a refused attempt a line for every reason."""
+    if facts[0]["outcome"] == "refused":
+        yield f"Refused: {facts[0]['command']}"
+        yield from (f"- {reason}" for reason in facts[0]["data"]["reasons"])
+    else:
+        yield from (fact["says"] for fact in facts)
 
 
 def _who(item: Json) -> str:

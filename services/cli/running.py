@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,17 +44,26 @@ def add_running(app: typer.Typer) -> None:
         app.command(epilog=f"Example: {example}", rich_help_panel=RUNNING)(command)
 
 
-def up(ctx: typer.Context, host: Host = "", port: Port = None, data: Data = None, nats: Nats = "") -> None:
-    """Start the whole service in one process; stop it with Ctrl-C."""
+def up(
+    ctx: typer.Context,
+    host: Host = "",
+    port: Port = None,
+    data: Data = None,
+    nats: Nats = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start the whole service in one process; stop it with Ctrl-C.
+
+    It says so when it is ready; with --json as one object, with the URL.
+    """
     from services import up as service
 
     chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
     _port_is_free(chosen)
 
-    def ready() -> None:
-        say(f"Cutover is up at http://{chosen.host}:{chosen.port}, its data in {chosen.data}.", to=err())
-
-    _run(service.serve(chosen, on_ready=ready))
+    url = f"http://{chosen.host}:{chosen.port}"
+    said = _ready(f"Cutover is up at {url}, its data in {chosen.data}.", as_json, url=url, data=str(chosen.data))
+    _run(service.serve(chosen, on_ready=said))
 
 
 def run(
@@ -63,16 +73,19 @@ def run(
     port: Port = None,
     data: Data = None,
     nats: Nats = "",
+    as_json: AsJson = False,
 ) -> None:
     """Run one part of the service as a process of its own, against a shared NATS and database."""
     from services import up as service
+    from services.connection import without_password
 
     chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
     if not chosen.nats_url:
         raise CannotAsk("A part of the service needs a NATS server that the others share", "Name it: --nats URL")
     if role == "api":
         _port_is_free(chosen)
-    _run(service.run_role(role, chosen))
+    said = _ready(f"The {role} is running on {without_password(chosen.nats_url)}.", as_json, role=role)
+    _run(service.serve(chosen, on_ready=said, roles=(role,)))
 
 
 def init(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJson = False) -> None:
@@ -101,6 +114,19 @@ def rebuild(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJ
 
         records = _run(service.rebuild(_settings(ctx, data=data, nats_url=nats), progress=moved))
     print_json({"records": records}) if as_json else say(f"Rebuilt from {records} records.")
+
+
+def _ready(words: str, as_json: bool, **data: str) -> Callable[[], None]:
+    """What is said once everything is ready: words on stderr, or JSON on stdout."""
+
+    def said() -> None:
+        if as_json:
+            print_json(data)
+            sys.stdout.flush()
+        else:
+            say(words, to=err())
+
+    return said
 
 
 def _settings(ctx: typer.Context, **given: Any) -> Settings:

@@ -154,13 +154,24 @@ def test_init_does_no_harm_where_everything_is_there(adopted: Desk) -> None:
 def test_up_says_where_it_is_and_ends_well_when_told_to(tmp_path: Path) -> None:
     service = ServiceProcess(tmp_path / "data")
     command = [sys.executable, "-m", "services.cli", "up", "--port", str(service.port), "--data", str(service.data)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
-    assert f"http://127.0.0.1:{service.port}" in first
-    assert (process.returncode, out) == (0, "")
+    with subprocess.Popen([*command, "--json"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert process.stdout.read() == ""
+    assert said == {"url": service.url, "data": str(service.data)}
+
+
+def test_what_cannot_start_says_why_and_is_exit_2(adopted: Desk, tmp_path: Path) -> None:
+    port = str(adopted.service.port)
+    taken = adopted.run("up", "--port", port, "--data", str(tmp_path / "data"))
+    assert (taken.code, f"port {port}" in taken.err) == (2, True)
+    free = str(ServiceProcess(tmp_path / "other").port)
+    in_use = adopted.run("up", "--port", free, "--data", str(adopted.data))
+    assert (in_use.code, "data folder" in in_use.err) == (2, True)
+    alone = adopted.run("run", "engine")
+    assert (alone.code, "--nats" in alone.err) == (2, True)
 
 
 def test_watching_shows_every_change_until_it_is_told_to_stop(adopted: Desk) -> None:
