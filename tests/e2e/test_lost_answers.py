@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -27,33 +27,47 @@ class Wire:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.connections = 0
+        self._over = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         while True:
-            try:
-                caller, _ = self._listening.accept()
-            except OSError:  # closed: the test is over
-                return
-            self.connections += 1
+            caller, _ = self._listening.accept()
             with caller, socket.create_connection(("127.0.0.1", self._port)) as service:
-                service.sendall(caller.recv(1 << 20))
-                answer = service.recv(1 << 20)
+                if self._over:
+                    return
+                self.connections += 1
+                there = threading.Thread(target=pump, args=(caller, service), daemon=True)
+                there.start()
                 if self.connections > self._losing:
-                    caller.sendall(answer)
+                    pump(service, caller)
+                else:
+                    service.recv(1)  # it has been answered
+                    caller.shutdown(socket.SHUT_RDWR)
+                there.join(10)
 
     def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        self._over = True
+        socket.create_connection(self._listening.getsockname()).close()  # the one it still waits for
         self._thread.join(10)
+        self._listening.close()
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes, to the end; then the other side sees the end too."""
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
-def service(running_service: ServiceProcess) -> Iterator[ServiceProcess]:
+def service(running_service: ServiceProcess) -> ServiceProcess:
     with Client(running_service.url, running_service.admin_token) as client:
         client.command(ID, {"type": "adopt", "plan": PLAN}, "adopt")
-    yield running_service
+    return running_service
 
 
 def notes(service: ServiceProcess, text: str) -> int:
