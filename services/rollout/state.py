@@ -118,7 +118,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     rolled_back_ordinal: int = 0
     deployed_since_rollback: bool = False
     highest_stage: int = 0  # while rolled back without a new deploy: not above this one again
-    went_back: bool = False  # an earlier stage was returned to: going on needs a new go
+    went_back: int = 0  # the stage that was left for an earlier one: until it is reached again, stages need a new go
     released_at: UtcTime | None = None  # the first 100%
     released_ordinal: int = 0
     deploys: dict[str, Deployed] = {}
@@ -232,7 +232,7 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
         case f.StageEntered(stage=stage):
             return _staged(rollout, stage, at)
         case f.Halted(because=because):
-            state = replace(rollout, halted=True, halted_because=because, halted_since=at.when)
+            state = replace(_opened_by_now(rollout, at), halted=True, halted_because=because, halted_since=at.when)
             return _void_go(state, "the rollout was halted after it")
         case f.Resumed():
             return _resumed(rollout, at)
@@ -272,6 +272,15 @@ def _with_session(rollout: Rollout, session: Session) -> Rollout:
 
 def _window(rollout: Rollout, name: str, window: Literal["open", "closed"]) -> Rollout:
     return _with_session(rollout, replace(rollout.sessions[name], window=window))
+
+
+def _opened_by_now(rollout: Rollout, at: Stamp) -> Rollout:
+    """A window opens by the time alone, its record follows: a halt in between does not shut it for its tester."""
+    if not rollout.exposed:
+        return rollout
+    held = (s for s in rollout.sessions.values() if s.opens <= at.when and (s.closes is None or at.when < s.closes))
+    opened = {s.id: replace(s, window="open") for s in held if s.window == "ahead"}
+    return replace(rollout, sessions={**rollout.sessions, **opened}) if opened else rollout
 
 
 def _void_go(rollout: Rollout, why: str) -> Rollout:
@@ -328,7 +337,7 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
             halted=False,
             halted_because="",
             halted_since=None,
-            went_back=False,
+            went_back=0,
             released_at=None,
         )
     if phase == "code_deploy":
@@ -339,7 +348,8 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
 
 
 def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:
-    return replace(_restart_step(rollout, at), stage=stage, went_back=stage < rollout.stage)
+    left = max(rollout.stage, rollout.went_back)
+    return replace(_restart_step(rollout, at), stage=stage, went_back=left if stage < left else 0)
 
 
 def _resumed(rollout: Rollout, at: Stamp) -> Rollout:

@@ -285,6 +285,15 @@ def test_going_back_narrows_halts_and_needs_a_new_go_to_return() -> None:
     resumed.then(c.Decide(decision="go", step="stage-2"), by=OWNER).then(c.Advance())
 
 
+def test_after_going_back_every_stage_needs_a_go_until_the_one_that_was_left_is_reached_again() -> None:
+    story = released(plan_of(rollout={"stages": ["5%", "25%", "50%", "everyone"]})).then(c.Advance()).then(c.Advance())
+    story = story.then(c.GoBack(to="5%", reason="slow")).then(c.Resume(reason="mended"))
+    story = story.then(c.Decide(decision="go", step="stage-2"), by=OWNER).then(c.Advance())
+    given(story).when(c.Advance()).refused_only("Product Owner has not decided go for stage 3 (50%)")
+    story = story.then(c.Decide(decision="go", step="stage-3"), by=OWNER).then(c.Advance())
+    given(story).when(c.Advance()).then_among(f.ExposureSet(EVERYONE))
+
+
 def test_going_back_goes_to_an_earlier_stage_only() -> None:
     story = released(plan_of(rollout=STAGES)).then(c.Advance())
     for to in ("everyone", "Quarter", "nowhere", "", " "):

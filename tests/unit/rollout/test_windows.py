@@ -169,6 +169,14 @@ def test_a_window_that_cannot_open_in_time_is_announced_once() -> None:
     assert [due.command for due in resumed.due()] == [c.OpenWindow(session="v1")]
 
 
+def test_a_halt_before_the_opening_is_recorded_leaves_the_window_open_and_people_can_close_it() -> None:
+    halted = scheduled().after(40 * MINUTE).then(c.Halt(reason="odd"))
+    assert v1(halted).window == "open"
+    assert halted.due() == ()
+    given(halted).when(c.CloseWindow(session="v1"), by=FACILITATOR).then(f.WindowClosed("v1"))
+    assert [due.command for due in halted.after(HOUR).due()] == [c.CloseWindow(session="v1")]
+
+
 def test_a_window_does_not_open_before_testing_begins() -> None:
     story = watched()
     story = story.then(schedule(story), by=FACILITATOR).after(45 * MINUTE)
