@@ -101,9 +101,9 @@ def _curtain(on: Theatre, breach: bool, seconds: float) -> Ending:
 
 
 def plan_file(name: str) -> Path:
-    """A plan that comes with Cutover: in the repository, or beside the package where it is installed."""
+    """A plan that comes with Cutover: in the repository, beside the package where it is installed, or right here."""
     here = Path(__file__).parents[1]
-    places = (here.parent / "plans" / name, here / "plans" / name)
+    places = (here.parent / "plans" / name, here / "plans" / name, Path.cwd() / "plans" / name)
     for place in places:
         if place.is_file():
             return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place

@@ -90,6 +90,26 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(adopted: Desk) -> N
     assert adopted.done("status", ID)["revision"] == before
 
 
+def test_a_plan_can_be_tried_before_it_is_adopted(adopted: Desk) -> None:
+    tried = adopted.run("adopt", str(ROOT / "plans" / "travel-pay-canary.yaml"), "--dry-run")
+    assert tried.code == 0
+    assert tried.out.startswith("Nothing written.")
+    assert adopted.run("status", "travel-pay-canary").code == 1
+
+
+def test_who_looked_at_nothing_yet_is_told_that_something_has_changed(adopted: Desk) -> None:
+    refused = adopted.run("start-testing", ID, "--seen", "0", "--json")
+    assert refused.code == 1
+    assert refused.json()["type"].endswith("/changed")
+
+
+def test_a_plan_is_revised_from_stdin(adopted: Desk) -> None:
+    filled = (ROOT / "plans" / f"{ID}.example-values.yaml").read_text()
+    env = {"CUTOVER_URL": adopted.service.url, "CUTOVER_TOKEN": adopted.service.admin_token}
+    result = CliRunner().invoke(app, ["revise-plan", ID, "-", "--dry-run"], input=filled, env=env)
+    assert result.exit_code == 0, result.output
+
+
 def test_who_is_not_known_or_may_not_is_exit_2(adopted: Desk) -> None:
     stranger = adopted.run("list", token="cut_" + "x" * 43)
     assert stranger.code == 2
