@@ -14,16 +14,12 @@ from msgspec import Meta, Struct
 
 from events.plan.schema import Plan, Quantity
 
-Phase = Literal[
-    "planned", "code_deploy", "veteran_testing", "cutover", "go_live", "closed", "rolled_back", "cancelled"
-]
+Phase = Literal["planned", "code_deploy", "veteran_testing", "cutover", "go_live", "closed", "rolled_back", "cancelled"]
 Decision = Literal["go", "no_go", "pause", "pivot"]
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Band = Literal["", "green", "yellow", "red", "waiting"]
 ExposureLevel = Literal["nobody", "testers", "cohort", "percentage", "everyone"]
-Role = Literal[
-    "admin", "release_manager", "approver", "facilitator", "ci", "monitor", "clock", "auditor", "reader"
-]
+Role = Literal["admin", "release_manager", "approver", "facilitator", "ci", "monitor", "clock", "auditor", "reader"]
 UtcTime = Annotated[datetime, Meta(tz=True, description="An instant, stored in UTC.")]
 
 

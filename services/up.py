@@ -139,7 +139,9 @@ async def _engine(house: House, url: str, stack: AsyncExitStack) -> Ask:
     await engine.check()
     house.checks.append(lambda: engine.problems)
     house.work.append(engine.watch())
-    broker = NatsBroker(url, name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
+    broker = NatsBroker(
+        url.split(","), name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None
+    )
     serve_commands(broker, engine.ask)
     await broker.start()
     stack.push_async_callback(broker.stop)
