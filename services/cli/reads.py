@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,7 @@ from services.cli.answers import phase_words
 from services.cli.asking import caller, client
 from services.cli.screen import AsJson, out, print_json, say
 from services.cli.statuspanel import panel
-from services.cli.times import instant, local
+from services.cli.times import instant
 from services.cli.verbs import Rollout
 from services.cli.wording import READING
 from services.client import CannotAsk, Client, Json
@@ -63,7 +63,7 @@ def _table(found: list[Json]) -> Table:
         table.add_column(name, justify="right" if name == "revision" else "left", overflow="fold")
     for row in found:
         phase = phase_words(row["phase"]) + (" (halted)" if row.get("halted") else "")
-        since = local(instant(row["entered_at"]), row.get("time_zone", "UTC"))
+        since = f"{instant(row['entered_at']):%Y-%m-%d}"
         table.add_row(*map(Text, (row["id"], phase, row["exposure"], since, str(row["revision"]))))
     return table
 
@@ -90,17 +90,23 @@ def status(
 
 
 def _live(service: Client, found: Json, now: Callable[[], datetime]) -> None:
-    """The panel, kept up to date; while the service is away, the last one with a word about it."""
-    with Live(console=out(), auto_refresh=False) as live:
-        shown: RenderableType = panel(found, now())
+    """The panel, kept up to date; while the service is away, the last one with a word about it.
+
+    Drawn anew only when something has changed: a panel higher than the terminal scrolls every time.
+    """
+    last: object = None
+    away = ""
+    with Live(console=out(), auto_refresh=False, vertical_overflow="visible") as live:
         while True:
-            live.update(shown, refresh=True)
+            if (current := (found, away, now().replace(second=0, microsecond=0))) != last:
+                words = [Text(f"As it was last known. {away}", style="bold")] if away else []
+                live.update(Group(panel(found, now()), *words), refresh=True)
+            last = current
             time.sleep(POLL)
             try:
-                found = service.status(found["id"])
-                shown = panel(found, now())
+                found, away = service.status(found["id"]), ""
             except CannotAsk as error:
-                shown = Group(panel(found, now()), Text(f"As it was last known. {error}", style="bold"))
+                away = str(error)
 
 
 def _lines(service: Client, found: Json) -> None:
