@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from events.facts import Actor, Phase
+from events.facts import EVERYONE, Actor, Phase
 from events.plan.schema import Criterion, Item
 from services.rollout import steps
 from services.rollout.state import Rollout, Session
@@ -308,8 +308,10 @@ def _frozen(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
 
 def _not_above_what_failed(rollout: Rollout, step: str) -> Iterator[Blocker]:
     """After a rollback without a new deploy. What failed before any stage was entered comes back to none."""
-    failed = rollout.highest_stage
-    if not rollout.rolled_back_ordinal or rollout.deployed_since_rollback or steps.stage_number(step) <= failed:
+    failed, number = rollout.highest_stage, steps.stage_number(step)
+    if step == "go_live" and rollout.exposure != EVERYONE:
+        number = len(rollout.plan.rollout.stages) + 1
+    if not rollout.rolled_back_ordinal or rollout.deployed_since_rollback or number <= failed:
         return
     what = f"stage {failed}, which failed" if failed else "testing: it was rolled back before any stage"
     yield Blocker(f"without a new deploy the rollout does not go above {what}", "deploy")

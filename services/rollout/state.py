@@ -331,7 +331,7 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
         return replace(
             state,
             stage=0,
-            highest_stage=rollout.stage or rollout.highest_stage,
+            highest_stage=_highest(rollout),
             rolled_back_ordinal=at.ordinal,
             deployed_since_rollback=False,
             halted=False,
@@ -345,6 +345,13 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
     if phase in ("closed", "cancelled"):
         return replace(state, halted=False, halted_because="", halted_since=None)
     return state
+
+
+def _highest(rollout: Rollout) -> int:
+    """The stage that a rollback ends; one above the last when everyone had the group already."""
+    if rollout.phase in ("go_live", "closed"):
+        return len(rollout.plan.rollout.stages) + 1
+    return rollout.stage or rollout.highest_stage
 
 
 def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:

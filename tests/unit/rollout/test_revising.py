@@ -223,9 +223,11 @@ def test_a_revision_may_narrow_at_any_time() -> None:
     assert after.state.exposure.audiences[0].percentage == 10
 
 
-def test_a_revision_does_not_reach_everyone_past_the_guard() -> None:
+@pytest.mark.parametrize("to", ["everyone", "6%", "100%"])
+def test_a_revision_does_not_reach_a_larger_share_past_the_guard(to: str) -> None:
     story = released(plan_of(rollout={"stages": ["5%", "everyone"]}))
-    given(story).when(revise(plan_of(rollout={"stages": ["everyone"]}))).refused("everyone is reached by advancing")
+    words = "a larger share is reached by advancing, not by a revision of the plan"
+    given(story).when(revise(plan_of(rollout={"stages": [to, "everyone"]}))).refused_only(words)
 
 
 def test_a_group_of_a_passed_stage_does_not_change() -> None:
