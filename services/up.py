@@ -177,6 +177,10 @@ async def _api(house: House, views: Views, ask: Ask, stack: AsyncExitStack) -> N
     house.work.append(http.serve_until_cancelled())
 
 
+class CannotListen(OSError):
+    """HTTP's address and port are not to be had."""
+
+
 class _Http(uvicorn.Server):
     """uvicorn that leaves the signals to us: the roles stop in order."""
 
@@ -189,6 +193,8 @@ class _Http(uvicorn.Server):
         self.config.timeout_graceful_shutdown = 2
         try:
             await self.serve()
+        except SystemExit:  # uvicorn's way of saying that it could not listen
+            raise CannotListen(f"cannot listen on {self.config.host} port {self.config.port}: is it in use?") from None
         except asyncio.CancelledError:
             await self.shutdown()
             raise
@@ -230,12 +236,15 @@ async def _until_stopped(house: House, on_ready: Callable[[], None] | None) -> N
     """Run everything; the first failure ends all, and so does a signal."""
     stopped = asyncio.Event()
     _on_signals(stopped.set)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_forever(work)) for work in house.work]
-        tasks.append(group.create_task(_tell(house, on_ready)))
-        await stopped.wait()
-        for task in tasks:
-            task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_forever(work)) for work in house.work]
+            tasks.append(group.create_task(_tell(house, on_ready)))
+            await stopped.wait()
+            for task in tasks:
+                task.cancel()
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
 
 
 async def _forever(work: Awaitable[None]) -> None:
