@@ -20,7 +20,8 @@ from events.plan.steps import share
 from services.rollout import commands as c
 from services.rollout import exposure, steps
 from services.rollout.asked import Asked, Surroundings
-from services.rollout.guards import Blocker, widening_missing
+from services.rollout.guards.blocker import Blocker
+from services.rollout.guards.entering import widening_missing
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout
 

@@ -11,7 +11,7 @@ from events.plan.schema import Plan, Stage
 from services.rollout import commands as c
 from services.rollout import exposure, steps
 from services.rollout.asked import Asked
-from services.rollout.guards import Move
+from services.rollout.guards.move import Move
 from services.rollout.phases import RULES, sources
 from services.rollout.refusals import Refused, refuse
 from services.rollout.snapshots import entries_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from events.plan.schema import Criterion, Gap, Item, Length, Plan, Question, Stage
 from services.rollout.state import Result, Rollout
@@ -193,6 +194,11 @@ def length(plan: Plan, step: str) -> Length:
     if stage is not None:
         return stage.length if stage.length is not None else plan.rollout.length
     return Length()
+
+
+def local(rollout: Rollout, at: datetime) -> str:
+    """A time as people of the plan read it: 2022-07-30 09:30 EDT."""
+    return f"{at.astimezone(ZoneInfo(rollout.plan.time_zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def length_over_at(rollout: Rollout) -> datetime | None:

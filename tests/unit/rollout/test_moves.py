@@ -328,8 +328,8 @@ def test_going_live_outside_of_cutover_is_refused() -> None:
 
 def test_a_rollout_closes_when_every_result_and_question_is_answered() -> None:
     given(live()).when(c.Close(outcome="keep")).refused(
-        "the 1 week results are due at 2022-08-06 14:30 UTC",
-        "the 1 month results are due at 2022-08-29 14:30 UTC",
+        "the 1 week results are due at 2022-08-06 10:30 EDT",
+        "the 1 month results are due at 2022-08-29 10:30 EDT",
         "'What qualitative feedback have you gathered from users or other stakeholders, if any?' is not answered",
     )
     owed = live().after(31 * DAY)

@@ -63,7 +63,7 @@ def test_a_draft_with_blanks_is_adopted_and_each_blank_blocks_its_own_move() -> 
 def test_a_blank_among_the_post_launch_questions_blocks_the_close() -> None:
     story = released(plan_of(draft=True, post_launch_questions=["TBD"]))
     story = story.then(c.Decide(decision="go"), by=OWNER).then(c.GoLive())
-    given(story).when(c.Close(outcome="keep")).refused("the plan says 'TBD' at post_launch_questions / 1")
+    given(story).when(c.Close(outcome="keep")).refused("the plan says 'TBD' at 'post_launch_questions / 1'")
 
 
 def test_a_rollout_is_adopted_once() -> None:

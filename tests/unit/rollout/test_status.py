@@ -99,7 +99,7 @@ def test_effects_say_what_happens_to_sessions_and_halts() -> None:
     at = (story.now + HOUR).isoformat()
     planned = story.then(c.ScheduleSession(session="v1", tester="t-1", at=at), by=FACILITATOR)
     assert effects(story.state, planned.state) == (
-        "the tester of v1 has the group on from 2022-07-30 13:30 UTC until 2022-07-30 14:30 UTC",
+        "the tester of v1 has the group on from 2022-07-30 09:30 EDT until 2022-07-30 10:30 EDT",
     )
     assert said(planned, c.CancelSession(session="v1")) == ("session v1 is cancelled",)
     assert said(planned, c.Halt(reason="x"))[0].startswith("the rollout halts: no promotion and no new window")

@@ -187,9 +187,9 @@ def test_a_window_does_not_open_before_testing_begins() -> None:
 
 
 def test_a_window_opens_neither_early_nor_late() -> None:
-    given(scheduled()).when(c.OpenWindow(session="v1"), by=FACILITATOR).refused_only("opens 2022-07-30 13:30 UTC")
+    given(scheduled()).when(c.OpenWindow(session="v1"), by=FACILITATOR).refused_only("opens 2022-07-30 09:30 EDT")
     given(scheduled().after(DAY)).when(c.OpenWindow(session="v1"), by=FACILITATOR).refused_only(
-        "closed 2022-07-30 14:30"
+        "closed 2022-07-30 10:30"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_window_opens_neither_early_nor_late() -> None:
 def test_a_window_is_closed_early_and_does_not_open_again() -> None:
     story = scheduled()
     given(story).when(c.CloseWindow(session="v1"), by=FACILITATOR).refused_only(
-        "is not open; it opens 2022-07-30 13:30 UTC"
+        "is not open; it opens 2022-07-30 09:30 EDT"
     )
     early = given(story.after(40 * MINUTE)).when(c.CloseWindow(session="v1"), by=FACILITATOR).then(f.WindowClosed("v1"))
     assert early.due() == ()
