@@ -52,6 +52,7 @@ bench: install
 	$(BIN)/python -m benchmarks.log $(ARGS)
 
 docs: install
+	$(BIN)/python -m services.cli.reference
 	$(BIN)/python -m docs.generate
 
 lock:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-ROUNDS = 5
-SECONDS = 0.8
+ROUNDS = 13
+SECONDS = 0.3
 
 Step = Callable[[int], Awaitable[object]]
 """One operation; the argument counts from 0 and never repeats within a benchmark."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -114,7 +115,12 @@ def attempt_values(seq: int, attempt: Attempt) -> Values:
 
 def tag(fact: Fact) -> str:
     """The fact's stored name."""
-    return str(fact.__struct_config__.tag)
+    return _tag_of(type(fact))
+
+
+@cache
+def _tag_of(kind: type[Struct]) -> str:
+    return str(kind.__struct_config__.tag)
 
 
 def _json(value: Any) -> str:

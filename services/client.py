@@ -163,18 +163,13 @@ class Client:
 
     def _problem(self, response: httpx.Response) -> Exception:
         problem = _problem_of(response)
-        text = str(problem.get("detail") or problem["title"])
-        if response.status_code in (401, 403):
-            hint = "Set CUTOVER_TOKEN; an admin makes one with: cutover token add NAME --role ROLE"
-            return CannotAsk(
-                text,
-                *problem.get("reasons", ()),
-                *(() if self._has_token and response.status_code == 403 else (hint,)),
-                problem=problem,
-            )
-        if response.status_code in (404, 409, 412):
+        status = response.status_code
+        if status in (404, 409, 412):
             return Refused(problem)
-        return CannotAsk(text, *problem.get("reasons", ()), problem=problem)
+        hints = list(problem.get("reasons") or (problem.get("detail", ""),))
+        if status == 401 and not self._has_token:
+            hints = ["Set CUTOVER_TOKEN; an admin makes a token with: cutover token add NAME --role ROLE"]
+        return CannotAsk(str(problem["title"]), *hints, problem=problem)
 
 
 def _path(rollout: str) -> str:

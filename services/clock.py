@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from events.facts import Actor
+from services.ending import end_if_cancelled
 from services.hot import Hot
 from services.log.protocol import Log, LogError
 from services.messages import Ask, Refusal, Request
@@ -47,6 +48,7 @@ class Clock:
         while True:
             try:
                 async for batch in self._log.follow(self.position):
+                    end_if_cancelled()
                     for entry in batch:
                         hot = self._held.get(entry.rollout) or self._held.setdefault(entry.rollout, Hot(entry.rollout))
                         hot.take(entry)
@@ -68,6 +70,7 @@ class Clock:
 
     async def _ticking(self) -> None:
         while True:
+            end_if_cancelled()
             await self.tick()
             await asyncio.sleep(self._tick)
 

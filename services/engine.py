@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
+from sqlalchemy.exc import SQLAlchemyError
 
 from events.codec import VERSION, decode, digest, encode
 from events.facts import Attempt, Evidence, Fact, Record
 from services.directory import Directory
+from services.ending import end_if_cancelled
 from services.hot import Hot, HotRollouts
 from services.log.protocol import Conflict, Log, LogError, LogFull, Unavailable
 from services.messages import Accepted, Refusal, Reply, Request
@@ -47,6 +49,11 @@ Measure = Callable[[Rollout, c.Command, datetime], Awaitable[Measured | None]]
 """What a command rests on, measured afresh; it ends in time whatever happens. See analysis/afresh.py."""
 
 
+async def nothing_else() -> Sequence[str]:
+    """No further check."""
+    return ()
+
+
 class Sealer(Protocol):
     """The vault, as the engine needs it: a command as the log may hold it."""
 
@@ -58,8 +65,8 @@ class Sealer(Protocol):
 class Engine:
     """Answers requests; `ask` never raises for what a sender or the log can do wrong.
 
-    `now` gives UTC. `problems` are what is wrong with the log as a whole: while there are any, only roll_back and
-    halt are carried out.
+    `now` gives UTC; `also` finds what is wrong besides the log's own problems. While there are `problems` with the
+    log as a whole, only roll_back and halt are carried out.
     """
 
     def __init__(
@@ -71,8 +78,10 @@ class Engine:
         default_approvers: tuple[str, ...] = (),
         capacity: int = 5_000,
         measure: Measure | None = None,
+        also: Callable[[], Awaitable[Sequence[str]]] = nothing_else,
     ) -> None:
         self._log = log
+        self._also = also
         self._now = now
         self._sealer = sealer
         self._measure = measure
@@ -96,16 +105,23 @@ class Engine:
             self._hot.drop(request.rollout)
             return Refusal("unavailable", (f"the log cannot be reached: {error}; send the same command id again",))
 
+    async def check(self) -> None:
+        """Look at the log itself: is it as it was made, whole, and still the one that the tables know."""
+        try:
+            found = (*await self._log.problems(), *await self._also())
+        except (LogError, SQLAlchemyError) as error:
+            logger.warning("the log cannot be checked: %s", error)
+            return
+        for problem in found:
+            logger.critical("commands are stopped: %s", problem)
+        self.problems = found
+
     async def watch(self, every: float = 60.0) -> None:
-        """Check the log itself at once and then every so many seconds, for ever."""
+        """Check every so many seconds, for ever."""
         while True:
-            try:
-                self.problems = tuple(await self._log.problems())
-            except LogError as error:
-                logger.warning("the log cannot be checked: %s", error)
-            for problem in self.problems:
-                logger.error("commands are stopped: %s", problem)
             await asyncio.sleep(every)
+            end_if_cancelled()
+            await self.check()
 
     # -- inside
 

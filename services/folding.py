@@ -99,7 +99,7 @@ class Folding:
         """One entry; what is wrong with it stops its rollout and no other."""
         if entry.rollout in self.stopped:
             return
-        hot = self._hot.get(entry.rollout)
+        hot = self._hot.pop(entry.rollout, None)  # and to the end again: what is used last goes last
         try:
             known, record, lines = take(hot.known if hot else None, entry.rollout, entry.revision, entry.data)
             state = self._states.apply(hot.state if hot else None, record, entry.revision)

@@ -14,7 +14,6 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from events.codec import digest
 from projections.flags import FlagSnapshot
 from projections.known import decode_known
 from services.after_gap import follow_chains
@@ -24,6 +23,7 @@ from services.flag_bucket import FlagBucket
 from services.folding import Changes, Folding, States, machine
 from services.log.protocol import Entry, Gap, Log, Unavailable
 from services.publisher import TROUBLES, Hmacs, Publisher
+from services.same_log import WrongLog, same_log
 from services.tables import Generation, Moved, Position, generation, prepare, read
 
 logger = logging.getLogger("cutover.projector")
@@ -31,10 +31,6 @@ logger = logging.getLogger("cutover.projector")
 BATCH = 2000
 PAUSE = 0.5  # seconds before trying again
 ATTEMPTS_EVERY = 1.0
-
-
-class WrongLog(Exception):
-    """The log is not the one that the tables were made of."""
 
 
 def nobody_known(_references: object) -> dict[str, str]:
@@ -55,8 +51,10 @@ class Projector:
         *,
         on_commit: Callable[[int], None] = lambda _revision: None,
         states: States | None = None,
+        check_every: float = 60.0,
     ) -> None:
         self._log = log
+        self._check_every = check_every
         self._engine = engine
         self._on_commit = on_commit
         self._states = states or machine()
@@ -66,30 +64,43 @@ class Projector:
         self._trouble = ""
 
     def problems(self) -> tuple[str, ...]:
-        """What keeps the tables or the flags from following the log, in words; empty: nothing."""
-        stopped = self._folding.stopped if self._folding else {}
-        said = [self._fatal, self._trouble, self._publisher.problem]
-        return (
-            *(words for words in said if words),
-            *(f"rollout {name} is stopped: {why}" for name, why in sorted(stopped.items())),
-        )
+        """What keeps the tables or the flags from following the log, in words; empty: nothing.
+
+        A rollout that is stopped is no reason for the others to wait: see `Views.stopped`.
+        """
+        return tuple(words for words in (self._fatal, self._trouble, self._publisher.problem) if words)
 
     async def run(self) -> None:
         """Follow until cancelled. Trouble is tried again; a gap or another log stops it for good, loudly."""
         async with asyncio.TaskGroup() as group:
-            publishing = group.create_task(self._publisher.run())
-            attempts = group.create_task(self._follow_attempts())
+            group.create_task(self._publisher.run())
+            group.create_task(self._follow_attempts())
+            following = group.create_task(self._follow_until_stopped())
+            group.create_task(self._look_after(following))
+
+    async def _follow_until_stopped(self) -> None:
+        try:
+            await self._follow()
+        except WrongLog as error:
+            self._stop(error)
+        except Gap as error:
+            self._stop(error)
+            await follow_chains(self._log, self._engine, self._publisher)
+
+    async def _look_after(self, following: asyncio.Task[None]) -> None:
+        """Every minute: it is still the same log, and the bucket still holds what the tables say."""
+        while True:
+            end_if_cancelled()
+            await asyncio.sleep(self._check_every)
             try:
-                await self._follow()
+                if self._publisher.open:
+                    await same_log(self._log, await asyncio.to_thread(prepare, self._engine))
+                    await self.refresh()
             except WrongLog as error:
+                following.cancel()
                 self._stop(error)
-                await asyncio.Event().wait()
-            except Gap as error:
-                self._stop(error)
-                await follow_chains(self._log, self._engine, self._publisher)
-            finally:
-                publishing.cancel()
-                attempts.cancel()
+            except (Unavailable, *TROUBLES) as error:
+                logger.info("the check waits: %s", error)
 
     def _stop(self, error: Exception) -> None:
         self._fatal = f"the projector has stopped: {error}"
@@ -126,7 +137,7 @@ class Projector:
         """From what the tables say, on, until something is in the way."""
         self._publisher.open = False
         position = await asyncio.to_thread(self._load)
-        await self._same_log(position)
+        await same_log(self._log, position)
         head = await self._log.head()
         if position.seq >= head:
             await self._caught_up(position)
@@ -145,21 +156,6 @@ class Projector:
         with self._engine.connect() as connection:
             self._folding.load_stopped(connection)
         return position
-
-    async def _same_log(self, position: Position) -> None:
-        """At the tables' position the log has the record that the tables know."""
-        if position.seq == 0:
-            return
-        head = await self._log.head()
-        if head < position.seq:
-            raise WrongLog(f"the tables hold revision {position.seq}, but the log ends at {head}")
-        entry = await self._log.at(position.seq)
-        if entry is None:
-            raise WrongLog(f"the tables hold revision {position.seq}, which the log does not have")
-        if digest(entry.data) != position.hash:
-            raise WrongLog(
-                f"revision {position.seq} of the log has the hash {digest(entry.data)}; the tables know {position.hash}"
-            )
 
     async def _take(self, position: Position, entries: Sequence[Entry]) -> Position:
         changes = await asyncio.to_thread(self._commit, position, entries)

@@ -204,22 +204,20 @@ def replace_rows(connection: Connection, table: Table, keys: Iterable[str], rows
 
 def prepare(engine: Engine) -> Position:
     """Make what is missing, and give the live generation's position. Safe for several processes at once."""
-    with engine.begin() as connection:
-        _shared.create_all(connection)
+    for last in (False, False, True):
+        try:
+            return _prepare(engine)
+        except DatabaseError:  # another process was quicker in making it
+            if last:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _prepare(engine: Engine) -> Position:
+    _shared.create_all(engine)
     with engine.begin() as connection:
         if live := live_position(connection):
             return live
-    try:
-        return _first(engine)
-    except DatabaseError:  # another process was quicker
-        with engine.begin() as connection:
-            if live := live_position(connection):
-                return live
-        raise
-
-
-def _first(engine: Engine) -> Position:
-    with engine.begin() as connection:
         connection.execute(insert(generations).values(generation=1, live=True, seq=0, hash="", attempts_seq=0))
         generation(1).metadata.create_all(connection)
     return Position(1, 0, "", 0, True)

@@ -44,6 +44,7 @@ from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
 from services.projector import Projector
+from services.same_log import disagreement
 from services.settings import Settings
 from services.skew import skew_problem
 from services.testers import Refresh, Testers, nothing_to_refresh
@@ -145,10 +146,14 @@ async def _engine(house: House, url: str, stack: AsyncExitStack) -> Ask:
         sealer=house.vault,
         default_approvers=house.settings.default_approvers,
         measure=house.measuring.afresh,
+        also=partial(disagreement, house.log, house.database),
     )
+    await engine.check()
     house.checks.append(lambda: engine.problems)
     house.work.append(engine.watch())
-    broker = NatsBroker(url, name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None)
+    broker = NatsBroker(
+        url.split(","), name="cutover commands", max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None
+    )
     serve_commands(broker, engine.ask)
     await broker.start()
     stack.push_async_callback(broker.stop)
@@ -203,6 +208,10 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
     house.work.append(http.serve_until_cancelled())
 
 
+class CannotListen(OSError):
+    """HTTP's address and port are not to be had."""
+
+
 class _Http(uvicorn.Server):
     """uvicorn that leaves the signals to us: the roles stop in order."""
 
@@ -215,6 +224,8 @@ class _Http(uvicorn.Server):
         self.config.timeout_graceful_shutdown = 2
         try:
             await self.serve()
+        except SystemExit:  # uvicorn's way of saying that it could not listen
+            raise CannotListen(f"cannot listen on {self.config.host} port {self.config.port}: is it in use?") from None
         except asyncio.CancelledError:
             await self.shutdown()
             raise
@@ -256,12 +267,15 @@ async def _until_stopped(house: House, on_ready: Callable[[], None] | None) -> N
     """Run everything; the first failure ends all, and so does a signal."""
     stopped = asyncio.Event()
     _on_signals(stopped.set)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_forever(work)) for work in house.work]
-        tasks.append(group.create_task(_tell(house, on_ready)))
-        await stopped.wait()
-        for task in tasks:
-            task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_forever(work)) for work in house.work]
+            tasks.append(group.create_task(_tell(house, on_ready)))
+            await stopped.wait()
+            for task in tasks:
+                task.cancel()
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
 
 
 async def _forever(work: Awaitable[None]) -> None:

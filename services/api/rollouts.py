@@ -12,6 +12,7 @@ from uuid import uuid4
 from litestar import Response, get, post
 from litestar.params import FromPath
 from msgspec import Struct
+from msgspec.structs import replace
 
 from events.facts import Fact, Phase
 from events.plan.names import IDENTIFIER
@@ -88,7 +89,11 @@ async def rollout_status(request: Request, rollout: FromPath[str]) -> Response[b
     """Where it stands, and everything that blocks its next move."""
     await views_caught_up(request)
     state = await _state(request, rollout)
-    return answer(status(state, service_of(request).now(), await _phases(request, state)))
+    found = status(state, service_of(request).now(), await _phases(request, state))
+    stopped = (await asyncio.to_thread(service_of(request).views.stopped)).get(rollout)
+    if stopped is not None:
+        found = replace(found, blockers=(f"this rollout is stopped: {stopped}", *found.blockers))
+    return answer(found)
 
 
 @get("/v1/rollouts/{rollout:str}/plan")

@@ -5,6 +5,9 @@ One rule: commands are defined in their own modules; here they are only put toge
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
+
 import typer
 
 from services.cli.asking import FOUND_BY
@@ -50,5 +53,8 @@ app.add_typer(tokens, name="token", rich_help_panel=RUNNING)
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. A character that the terminal cannot show becomes "?", instead of ending everything."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app(prog_name="cutover")

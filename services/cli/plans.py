@@ -84,11 +84,12 @@ def new(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; without one, stdout.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented plan to start from."""
     text = starter()
     if file is None:
-        typer.echo(text, nl=False)
+        print_json({"plan": text}) if as_json else typer.echo(text, nl=False)
         return
     try:
         with file.open("x", encoding="utf-8") as target:
@@ -97,10 +98,13 @@ def new(
         raise Finding(f"{file} is already there; nothing was written.") from error
     except OSError as error:
         raise CannotAsk(f"Cannot write {file}: {error.strerror or error}") from error
+    if as_json:
+        print_json({"written": str(file)})
+        return
     say(f"Wrote {file}. Fill it in, then: cutover plan check {file}")
 
 
 @plans.command(epilog="Example: cutover plan schema > plan.schema.json")
-def schema() -> None:
+def schema(as_json: AsJson = False) -> None:
     """Print the plan's JSON Schema, so that an editor completes what you type."""
     print_json(json_schema())

@@ -5,12 +5,17 @@ One rule: reading never changes anything, and says at which revision it was true
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from itertools import groupby, islice
 from typing import Annotated
 
+import msgspec
 import typer
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,10 +25,10 @@ from services.cli.answers import phase_words
 from services.cli.asking import caller, client
 from services.cli.screen import AsJson, out, print_json, say
 from services.cli.statuspanel import panel
-from services.cli.times import instant, local
+from services.cli.times import instant
 from services.cli.verbs import Rollout
 from services.cli.wording import READING
-from services.client import Json
+from services.client import CannotAsk, Client, Json
 
 POLL = 1.0
 AtLeast = Annotated[
@@ -59,7 +64,7 @@ def _table(found: list[Json]) -> Table:
         table.add_column(name, justify="right" if name == "revision" else "left", overflow="fold")
     for row in found:
         phase = phase_words(row["phase"]) + (" (halted)" if row.get("halted") else "")
-        since = local(instant(row["entered_at"]), row.get("time_zone", "UTC"))
+        since = f"{instant(row['entered_at']):%Y-%m-%d}"
         table.add_row(*map(Text, (row["id"], phase, row["exposure"], since, str(row["revision"]))))
     return table
 
@@ -67,22 +72,55 @@ def _table(found: list[Json]) -> Table:
 def status(
     ctx: typer.Context,
     rollout: Rollout,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and show changes as they come.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and show changes as they come; with --json, a line for each.")
+    ] = False,
     at_least: AtLeast = 0,
     as_json: AsJson = False,
 ) -> None:
     """Show where a rollout stands, what comes next, and everything that blocks the next move."""
     service, now = client(ctx, quiet=True), caller(ctx).now
-    revision = at_least or caller(ctx).seen.get(rollout, 0)
-    if not watch:
-        found = service.status(rollout, at_least=revision)
-        print_json(found) if as_json else out().print(panel(found, now()))
-        return
-    with Live(console=out(), auto_refresh=False) as live:
+    found = service.status(rollout, at_least=at_least or caller(ctx).seen.get(rollout, 0))
+    if watch:
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how watching ends
+            _lines(service, found) if as_json else _live(service, found, now)
+    elif as_json:
+        print_json(found)
+    else:
+        out().print(panel(found, now()))
+
+
+def _live(service: Client, found: Json, now: Callable[[], datetime]) -> None:
+    """The panel, kept up to date; while the service is away, the last one with a word about it.
+
+    Drawn anew only when something has changed: a panel higher than the terminal scrolls every time.
+    """
+    last: object = None
+    away = ""
+    with Live(console=out(), auto_refresh=False, vertical_overflow="visible") as live:
         while True:
-            found = service.status(rollout, at_least=revision)
-            live.update(panel(found, now()), refresh=True)
+            if (current := (found, away, now().replace(second=0, microsecond=0))) != last:
+                words = [Text(f"As it was last known. {away}", style="bold")] if away else []
+                live.update(Group(panel(found, now()), *words), refresh=True)
+            last = current
             time.sleep(POLL)
+            try:
+                found, away = service.status(found["id"]), ""
+            except CannotAsk as error:
+                away = str(error)
+
+
+def _lines(service: Client, found: Json) -> None:
+    """One line of JSON now, and one for every change."""
+    last: Json = {}
+    while True:
+        if found != last:
+            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+            sys.stdout.flush()
+        last = found
+        time.sleep(POLL)
+        with suppress(CannotAsk):
+            found = service.status(found["id"])
 
 
 def flags(
@@ -137,9 +175,18 @@ def trail(items: Iterable[Json], *, with_rollout: bool = False) -> Iterator[Tabl
             Text(str(first["revision"]) if first["revision"] else "-"),
             Text(f"{first['rollout']}  {head}" if with_rollout else head, style="bold"),
         )
-        for line in (*(fact["says"] for fact in facts), *_why(first)):
+        for line in (*_says(facts), *_why(first)):
             grid.add_row("", Text(line))
         yield grid
+
+
+def _says(facts: list[Json]) -> Iterator[str]:
+    """A sentence a fact; of a refused attempt a line for every reason."""
+    if facts[0]["outcome"] == "refused":
+        yield f"Refused: {facts[0]['command']}"
+        yield from (f"- {reason}" for reason in facts[0]["data"]["reasons"])
+    else:
+        yield from (fact["says"] for fact in facts)
 
 
 def _who(item: Json) -> str:

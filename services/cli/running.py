@@ -6,7 +6,9 @@ One rule: an option, where given, wins over its CUTOVER_ variable; nothing else 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import socket
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.cli.asking import settings
 from services.cli.screen import AsJson, err, print_json, say
 from services.cli.wording import RUNNING
+from services.client import CannotAsk
 from services.settings import Settings
 
 Data = Annotated[
@@ -41,16 +44,26 @@ def add_running(app: typer.Typer) -> None:
         app.command(epilog=f"Example: {example}", rich_help_panel=RUNNING)(command)
 
 
-def up(ctx: typer.Context, host: Host = "", port: Port = None, data: Data = None, nats: Nats = "") -> None:
-    """Start the whole service in one process; stop it with Ctrl-C."""
+def up(
+    ctx: typer.Context,
+    host: Host = "",
+    port: Port = None,
+    data: Data = None,
+    nats: Nats = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start the whole service in one process; stop it with Ctrl-C.
+
+    It says so when it is ready; with --json as one object, with the URL.
+    """
     from services import up as service
 
     chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+    _port_is_free(chosen)
 
-    def ready() -> None:
-        say(f"Cutover is up at http://{chosen.host}:{chosen.port}, its data in {chosen.data}.", to=err())
-
-    _run(service.serve(chosen, on_ready=ready))
+    url = f"http://{chosen.host}:{chosen.port}"
+    said = _ready(f"Cutover is up at {url}, its data in {chosen.data}.", as_json, url=url, data=str(chosen.data))
+    _run(service.serve(chosen, on_ready=said))
 
 
 def run(
@@ -60,11 +73,19 @@ def run(
     port: Port = None,
     data: Data = None,
     nats: Nats = "",
+    as_json: AsJson = False,
 ) -> None:
     """Run one part of the service as a process of its own, against a shared NATS and database."""
     from services import up as service
+    from services.connection import without_password
 
-    _run(service.run_role(role, _settings(ctx, host=host, port=port, data=data, nats_url=nats)))
+    chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+    if not chosen.nats_url:
+        raise CannotAsk("A part of the service needs a NATS server that the others share", "Name it: --nats URL")
+    if role == "api":
+        _port_is_free(chosen)
+    said = _ready(f"The {role} is running on {without_password(chosen.nats_url)}.", as_json, role=role)
+    _run(service.serve(chosen, on_ready=said, roles=(role,)))
 
 
 def init(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJson = False) -> None:
@@ -95,14 +116,45 @@ def rebuild(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJ
     print_json({"records": records}) if as_json else say(f"Rebuilt from {records} records.")
 
 
+def _ready(words: str, as_json: bool, **data: str) -> Callable[[], None]:
+    """What is said once everything is ready: words on stderr, or JSON on stdout."""
+
+    def said() -> None:
+        if as_json:
+            print_json(data)
+            sys.stdout.flush()
+        else:
+            say(words, to=err())
+
+    return said
+
+
 def _settings(ctx: typer.Context, **given: Any) -> Settings:
     """The environment's settings, with what was said on the command line in its place."""
     return msgspec.structs.replace(settings(ctx), **{name: value for name, value in given.items() if value})
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end; Ctrl-C is an ordinary end."""
+    """Run to the end; Ctrl-C is an ordinary end, and what the surroundings deny is said in words."""
+    from services.embedded import FolderInUse
+    from services.log.protocol import LogError
+    from services.nats_server import ServerFailed
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         return None
+    except (FolderInUse, ServerFailed, LogError, OSError) as error:  # OSError: folders, and CannotConnect
+        raise CannotAsk(str(error)) from error
+
+
+def _port_is_free(chosen: Settings) -> None:
+    """Asked before anything is started: the HTTP server would find out last."""
+    family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((chosen.host, chosen.port))
+        except OSError as error:
+            where = f"{chosen.host} port {chosen.port}"
+            raise CannotAsk(f"Cannot listen on {where}: {error.strerror}", "Choose another --port") from error

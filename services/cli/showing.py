@@ -6,7 +6,9 @@ One rule: neither touches a running service.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from datetime import datetime
 from itertools import groupby
 from typing import Annotated
@@ -118,15 +120,23 @@ def demo(
     breach: Annotated[
         bool, typer.Option("--breach", help="A criterion fails after the cutover: halt, roll back, try again, succeed.")
     ] = False,
-    pace: Annotated[str, typer.Option(help="The pause between steps, like 1s or 200ms; 0 for none.")] = "0.4s",
+    pace: Annotated[str, typer.Option(help="The pause between steps, like 1s or 200ms; 0 for none.")] = "0.3s",
+    as_json: AsJson = False,
 ) -> None:
     """Watch a real release plan being carried out, from adoption to closed, on an imagined clock.
 
-    Everything runs in this process, in a temporary folder that is removed at the end.
+    Everything runs in this process, in a temporary folder that is removed at the end. With --json the story is told
+    on stderr, and stdout holds how it ended.
     """
     match = PACE.fullmatch(pace.strip())
     if match is None:
         raise CannotAsk(f"--pace: expected a time like 1s or 200ms, found {pace!r}")
     from services.demo import play
 
-    play(breach=breach, pace=float(match[1]) / (1000 if match[2] == "ms" else 1))
+    seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
+    if not as_json:
+        play(breach=breach, pace=seconds)
+        return
+    with redirect_stdout(sys.stderr):
+        ending = play(breach=breach, pace=seconds)
+    print_json(ending)

@@ -126,13 +126,14 @@ def _asked(field: msgspec.structs.FieldInfo) -> tuple[Any, Any]:
 
 
 def _message(tag: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The command as it is sent: only what was said, in the struct's own fields."""
+    """The command as it is sent: what was said, in the struct's own fields; options left alone are left out."""
+    needed = {field.name for field in own_fields(COMMANDS[tag]) if field.required}
     evidence = [_evidence(tag, text) for text in given.pop("evidence") or ()]
     message: dict[str, Any] = {"type": tag}
     for name, value in given.items():
         if name == "workflows":
             message |= {"workflows": parse_workflows(value)} if value else {}
-        elif value not in ("", None, False):
+        elif name in needed or not (value is None or value is False or value == ""):
             message[name] = value
     return message | ({"evidence": evidence} if evidence else {})
 

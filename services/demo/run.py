@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from events.plan.schema import Plan
 from services.cli.planfile import load
 from services.cli.screen import out, say
@@ -23,7 +25,17 @@ BEGINS = "2022-07-28T09:00"
 TAIL = 8
 
 
-def play(*, breach: bool = False, pace: float = 0.4) -> None:
+class Ending(Struct, frozen=True):
+    """How it ended: the phase, whether there was a breach, how many records and refused attempts, in how long."""
+
+    phase: str
+    breach: bool
+    records: int
+    refused: int
+    seconds: float
+
+
+def play(*, breach: bool = False, pace: float = 0.3) -> Ending:
     """Carry the plan out, with or without a breach; `pace` is the pause between steps in seconds.
 
     Raises DemoFailed where something ends otherwise than the story says.
@@ -45,7 +57,7 @@ def play(*, breach: bool = False, pace: float = 0.4) -> None:
         story.live(on, complete)
         story.results(on, complete)
         story.closed(on, complete)
-        _curtain(on, time.monotonic() - began)
+        return _curtain(on, breach, time.monotonic() - began)
 
 
 def _until_decided(on: Theatre, plan: Plan, complete: Plan, draft: Path, filled: Path) -> None:
@@ -74,7 +86,7 @@ def _second_try(on: Theatre, plan: Plan) -> None:
     on.later("2022-08-20T08:00", "a day after the cutover")
 
 
-def _curtain(on: Theatre, seconds: float) -> None:
+def _curtain(on: Theatre, breach: bool, seconds: float) -> Ending:
     """The end of the trail, and the numbers."""
     on.scene("The trail, from its end")
     on.acts(MORGAN, "audit", on.rollout, "--last", str(TAIL))
@@ -85,12 +97,13 @@ def _curtain(on: Theatre, seconds: float) -> None:
         f"in {seconds:.0f} seconds.",
         "bold",
     )
+    return Ending(str(on.status()["phase"]), breach, records, on.refused, round(seconds, 1))
 
 
 def plan_file(name: str) -> Path:
-    """A plan that comes with Cutover: in the repository, or beside the package where it is installed."""
+    """A plan that comes with Cutover: in the repository, beside the package where it is installed, or right here."""
     here = Path(__file__).parents[1]
-    places = (here.parent / "plans" / name, here / "plans" / name)
+    places = (here.parent / "plans" / name, here / "plans" / name, Path.cwd() / "plans" / name)
     for place in places:
         if place.is_file():
             return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place

@@ -126,7 +126,8 @@ class Theatre:
         code = self.asks(who, *words)
         self.refused += code != 0
         if code != ends:
-            raise DemoFailed(f"cutover {shown(words)} ended with {code}, expected {ends}")
+            gone = f"; the service has ended: {self._failure}" if self._failure else ""
+            raise DemoFailed(f"cutover {shown(words)} ended with {code}, expected {ends}{gone}")
 
     def asks(self, who: Person, *words: str) -> int:
         """The command line, in this process, as that person; what it writes to stderr is part of the story."""

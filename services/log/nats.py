@@ -20,7 +20,7 @@ from nats.aio.client import Client
 
 from events.codec import ATTEMPT_SUBJECT, log_subject, rollout_of
 from services.log import streams
-from services.log.feed import Feed
+from services.log.feed import SILENCE, Feed
 from services.log.ids import check_id, is_id
 from services.log.protocol import Conflict, Entry, Gap, LogFull, Unavailable
 from services.log.requests import Requests, Unknown
@@ -177,12 +177,12 @@ class JetStreamLog:
     async def follow(self, after: int, *, until: int | None = None) -> AsyncIterator[Sequence[Entry]]:
         at = after
         loop = asyncio.get_running_loop()
-        quiet_until = loop.time() + self._limit  # how long trouble may last
+        began = trouble_since = loop.time()
         while until is None or at < until:
             try:
                 await self._reaches(at)
                 async with Feed(self._requests, streams.ROLLOUTS, after=at) as feed:
-                    quiet_until = loop.time() + self._limit
+                    began = loop.time()
                     async with aclosing(feed.batches()) as batches:
                         async for batch in batches:
                             _whole(batch, at)
@@ -191,11 +191,13 @@ class JetStreamLog:
                             at = batch[-1].revision
                             self._seen = max(self._seen, at)
                             yield batch
-                            quiet_until = loop.time() + self._limit
+                            began = trouble_since = loop.time()
                             if at == until:
                                 return
             except Unknown as why:
-                if loop.time() > quiet_until:
+                if loop.time() - began > SILENCE * 2:
+                    trouble_since = loop.time()  # it worked, in silence, until now
+                if loop.time() - trouble_since > self._limit:
                     raise Unavailable(f"the log went away while following it from revision {at}: {why}") from why
                 await asyncio.sleep(_PAUSES[-1])
 

@@ -16,10 +16,12 @@ from events.facts import EVERYONE, Actor, Fact
 from events.plan.checks import check
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Stage
+from events.plan.steps import share
 from services.rollout import commands as c
 from services.rollout import exposure, steps
 from services.rollout.asked import Asked, Surroundings
-from services.rollout.guards import Blocker, widening_missing
+from services.rollout.guards.blocker import Blocker
+from services.rollout.guards.entering import widening_missing
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout
 
@@ -83,7 +85,7 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
 def _not_wider_than_what_failed(rollout: Rollout, new: Plan) -> None:
     """After a rollback without a new deploy, the stage that failed is the highest: it does not grow either."""
     failed = rollout.highest_stage
-    if not failed or rollout.deployed_since_rollback:
+    if not 0 < failed <= len(rollout.plan.rollout.stages) or rollout.deployed_since_rollback:
         return
     if exposure.raises(exposure.exposure_of(rollout.plan, failed), exposure.exposure_of(new, failed)):
         raise refuse(f"without a new deploy stage {failed}, which failed, does not reach more users")
@@ -105,11 +107,20 @@ def _new_exposure(asked: Asked, new: Plan) -> tuple[Fact, ...]:
     after = exposure.exposure_of(new, rollout.stage)
     if exposure.raises(rollout.exposure, after):
         missing = widening_missing(replace(rollout, plan=new), asked.now)
-        if after == EVERYONE:
-            missing = (Blocker("everyone is reached by advancing, not by a revision of the plan", "phase"), *missing)
+        if after == EVERYONE or _larger_share(rollout, new):
+            missing = (
+                Blocker("a larger share is reached by advancing, not by a revision of the plan", "phase"),
+                *missing,
+            )
         if missing:
             raise Refused(missing)
     return (f.ExposureSet(after),)
+
+
+def _larger_share(rollout: Rollout, new: Plan) -> bool:
+    """Whether the current stage would reach more of the same users. Another group may be larger: volume was too low."""
+    was, now = rollout.plan.rollout.stages[rollout.stage - 1], new.rollout.stages[rollout.stage - 1]
+    return was.group == now.group and share(now) > share(was)
 
 
 def _audience(plan: Plan, stage: int) -> object:

@@ -5,6 +5,7 @@ One rule: a title counts only when its holder speaks, or somebody the plan names
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -17,6 +18,8 @@ from services.rollout.asked import Asked, span
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout
 
+_TWO_COUNTS = re.compile(r"^\d+ ?/ ?\d+$")  # found/fixed
+_NUMBER = re.compile(r"^[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?$")
 _MANAGERS = ("release_manager", "admin")
 
 
@@ -70,9 +73,9 @@ def decide_step(asked: Asked, command: c.Decide) -> tuple[Fact, ...]:
         unanswered = list(_unanswered(rollout))
         if unanswered:
             raise Refused(unanswered)
+    expires = _expiry(asked, command)
     if _decided_already(asked, command, step, titles):
         return ()
-    expires = _expiry(asked, command)
     decided = tuple(
         f.Decided(
             command.decision, step, title, rollout.plan_revision, rollout.basis, title not in asked.by.titles, expires
@@ -126,11 +129,15 @@ def _unanswered(rollout: Rollout) -> Iterator[str]:
 
 
 def _decided_already(asked: Asked, command: c.Decide, step: str, titles: tuple[str, ...]) -> bool:
-    """The same decision by the same person still stands: saying it again changes nothing."""
+    """The same decision by the same person still stands, and nothing it rests on has changed: no news."""
     rollout = asked.rollout
+    if command.decision == "pause" and rollout.active and not rollout.halted:
+        return False
     for title in titles:
         choice = rollout.choices.get(f"{step}/{title}")
         if choice is None or choice.decision != command.decision or choice.voided:
+            return False
+        if command.decision == "go" and choice.rests_on != rollout.basis:
             return False
         if choice.subject != asked.by.subject or (choice.expires is not None and choice.expires <= asked.now):
             return False
@@ -176,10 +183,12 @@ def answer_value(question: Question, written: str) -> tuple[str, str]:
                 f"{question.text!r}: expected yes or no (and a note after a comma), found {text!r}", code="invalid"
             )
         return head.strip().lower(), note.strip()
-    try:
-        float(text.replace(",", ""))
-    except ValueError:
-        raise refuse(f"{question.text!r}: expected a number, found {text!r}", code="invalid") from None
+    if question.kind == "found/fixed":
+        if not _TWO_COUNTS.match(head.strip()):
+            raise refuse(f"{question.text!r}: expected two counts such as 3/2, found {text!r}", code="invalid")
+        return head.strip(), note.strip()
+    if not _NUMBER.match(text):
+        raise refuse(f"{question.text!r}: expected a number, found {text!r}", code="invalid")
     return text, ""
 
 

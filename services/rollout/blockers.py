@@ -9,7 +9,9 @@ from datetime import datetime
 
 from events.facts import Phase
 from services.rollout import steps
-from services.rollout.guards import Blocker, Move, undeployed
+from services.rollout.guards.blocker import Blocker
+from services.rollout.guards.leaving import undeployed
+from services.rollout.guards.move import Move
 from services.rollout.phases import RULES
 from services.rollout.state import Rollout
 

@@ -79,7 +79,7 @@ def _lengths(rollout: Rollout) -> Iterator[Due]:
     if rollout.halted or over is None:
         return
     title = steps.title_of(rollout.plan, step)
-    if over != rollout.step_since:
+    if steps.length(rollout.plan, step).at_least:
         yield from _reminder(rollout, over, f"length:{step}:{rollout.step_ordinal}", f"the time of {title} is over")
     if most is not None:
         text = f"{title} has lasted as long as the plan allows"

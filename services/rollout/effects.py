@@ -53,6 +53,8 @@ def _sessions(before: Rollout | None, after: Rollout) -> list[str]:
         if session.outcome == "cancelled":
             said.append(f"session {name} is cancelled")
         elif session.window != "closed" and (old is None or (old.opens, old.closes) != (session.opens, session.closes)):
-            closes = f"{session.closes:%Y-%m-%d %H:%M} UTC" if session.closes else "testing ends"
-            said.append(f"the tester of {name} has the group on from {session.opens:%Y-%m-%d %H:%M} UTC until {closes}")
+            closes = steps.local(after, session.closes) if session.closes else "testing ends"
+            said.append(
+                f"the tester of {name} has the group on from {steps.local(after, session.opens)} until {closes}"
+            )
     return said

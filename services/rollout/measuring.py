@@ -14,7 +14,7 @@ from events.plan.schema import Criterion
 from services.rollout import commands as c
 from services.rollout import criteria, steps
 from services.rollout.asked import Asked
-from services.rollout.guards import Blocker
+from services.rollout.guards.blocker import Blocker
 from services.rollout.measured import Measured, Measurement
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout, Stamp, evolve

@@ -11,7 +11,7 @@ from events.plan.schema import Plan, Stage
 from services.rollout import commands as c
 from services.rollout import exposure, steps
 from services.rollout.asked import Asked
-from services.rollout.guards import Move
+from services.rollout.guards.move import Move
 from services.rollout.phases import RULES, sources
 from services.rollout.refusals import Refused, refuse
 from services.rollout.snapshots import entries_of
@@ -21,12 +21,15 @@ from services.rollout.state import Rollout
 def attempt(asked: Asked, name: str, step: str = "") -> None:
     """Try a move on the table; returns if it may be made, else raises Refused with every reason."""
     rollout = asked.rollout
-    if rollout.phase not in sources(name):
-        possible = ", ".join(sources(name))
-        raise refuse(f"{name} is not possible in phase {rollout.phase}; it is in: {possible}")
     move = Move(rollout, step, asked.now, asked.by, asked.reason, asked.around.phases)
+    if rollout.phase not in sources(name):
+        raise Refused((_wrong_phase(rollout, name), *(move.still_to_come() if step else ())))
     if not RULES.events[name].trigger(move):
         raise Refused(move.missing)
+
+
+def _wrong_phase(rollout: Rollout, name: str) -> str:
+    return f"{name} is not possible in phase {rollout.phase}; it is in: {', '.join(sources(name))}"
 
 
 def report_deploy(asked: Asked, command: c.ReportDeploy) -> tuple[Fact, ...]:
@@ -108,6 +111,9 @@ def go_live(asked: Asked) -> tuple[Fact, ...]:
 def close(asked: Asked, command: c.Close) -> tuple[Fact, ...]:
     rollout = asked.rollout
     if rollout.phase == "closed":
+        if (command.outcome == "keep") != rollout.exposed:
+            was, instead = ("removed", "release it anew") if command.outcome == "keep" else ("kept", "roll back")
+            raise refuse(f"the rollout is closed and its toggles were {was}: {instead} instead")
         return ()
     attempt(asked, "close")
     if command.outcome == "remove":

@@ -1,6 +1,6 @@
 """The phases and the moves between them: the table behind everything, run by the `transitions` library.
 
-One rule: the table says what *may* happen; nothing happens here. The machine moves a throw-away `Move` (guards.py),
+One rule: the table says what *may* happen; nothing happens here. The machine moves a throw-away `Move` (guards/),
 whose guards collect every reason against it; the last condition of every row is that none was found.
 """
 

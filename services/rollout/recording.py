@@ -35,6 +35,9 @@ def record_verdict(asked: Asked, command: c.RecordVerdict) -> tuple[Fact, ...]:
         return (fact, *_consequence(rollout, criterion, Judged(fact.verdict, fact.band, fact.why, fact.value)))
     judged = _judged(criterion, command)
     since = rollout.step_since if step == steps.current_step(rollout) and rollout.step_since else rollout.entered_at
+    consequence = _consequence(rollout, criterion, judged)
+    if not consequence and _no_news(asked, step, criterion.name, judged):
+        return ()
     fact = f.VerdictRecorded(
         criterion.name,
         step,
@@ -46,7 +49,20 @@ def record_verdict(asked: Asked, command: c.RecordVerdict) -> tuple[Fact, ...]:
         judged.value,
         asked.by.role == "monitor" and bool(measured(criterion)),
     )
-    return (fact, *_consequence(rollout, criterion, judged))
+    return (fact, *consequence)
+
+
+def _no_news(asked: Asked, step: str, name: str, judged: Judged) -> bool:
+    """The same verdict again, which serves no guard any better and takes no go: the log keeps changes."""
+    rollout = asked.rollout
+    known = rollout.verdicts.get(f"{step}/{name}")
+    if known is None or known.ordinal < rollout.step_ordinal:
+        return False
+    if (known.verdict, known.band, known.why, known.value) != judged:
+        return False
+    over = steps.length_over_at(rollout)
+    full_time = over is not None and known.until < over <= asked.now
+    return not full_time and not (judged.verdict == "fail" and rollout.any_go)
 
 
 def _criteria_step(rollout: Rollout, written: str) -> str:

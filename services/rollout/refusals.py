@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from services.rollout.guards import Blocker
+from services.rollout.guards.blocker import Blocker
 
 Code = Literal["refused", "changed", "forbidden", "unknown-rollout", "already-exists", "invalid"]
 

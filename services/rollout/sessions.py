@@ -44,7 +44,7 @@ def schedule(asked: Asked, command: c.ScheduleSession) -> tuple[Fact, ...]:
             return ()
         raise refuse(f"there is a session {command.session!r} already: move it, or choose another name")
     if closes is not None and closes <= asked.now:
-        raise refuse(f"the session would be over: its window closes {closes:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"the session would be over: its window closes {steps.local(asked.rollout, closes)}")
     return (f.SessionScheduled(command.session, command.tester, starts, ends, opens, closes),)
 
 
@@ -88,7 +88,7 @@ def move(asked: Asked, command: c.MoveSession) -> tuple[Fact, ...]:
     kept = f"{int((session.ends - session.starts).total_seconds())} seconds"
     starts, ends, opens, closes = _window(asked, at, command.length or kept)
     if closes <= asked.now:
-        raise refuse(f"the session would be over: its window closes {closes:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"the session would be over: its window closes {steps.local(asked.rollout, closes)}")
     if (starts, ends) == (session.starts, session.ends):
         return ()
     return (f.SessionMoved(session.id, starts, ends, opens, closes),)
@@ -102,7 +102,7 @@ def _new_end(asked: Asked, command: c.MoveSession, session: Session) -> tuple[Fa
     ends = session.starts + span(command.length)
     closes = ends + timedelta(seconds=asked.rollout.plan.testing.sessions.toggles_off)
     if closes <= asked.now:
-        raise refuse(f"the new end {closes:%Y-%m-%d %H:%M} UTC has passed: close the window instead")
+        raise refuse(f"the new end {steps.local(asked.rollout, closes)} has passed: close the window instead")
     if ends == session.ends:
         return ()
     return (f.SessionMoved(session.id, session.starts, ends, session.opens, closes),)
@@ -126,9 +126,9 @@ def open_window(asked: Asked, command: c.OpenWindow) -> tuple[Fact, ...]:
     if rollout.halted:
         raise refuse(f"halted: {rollout.halted_because or 'no reason given'}; no new window opens")
     if asked.now < session.opens:
-        raise refuse(f"the window of {session.id!r} opens {session.opens:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"the window of {session.id!r} opens {steps.local(asked.rollout, session.opens)}")
     if session.closes is not None and asked.now >= session.closes:
-        raise refuse(f"the window of {session.id!r} closed {session.closes:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"the window of {session.id!r} closed {steps.local(asked.rollout, session.closes)}")
     return (f.WindowOpened(session.id),)
 
 
@@ -143,7 +143,7 @@ def close_window(asked: Asked, command: c.CloseWindow) -> tuple[Fact, ...]:
         and not over
         and not is_open(asked.rollout, session, asked.now)
     ):
-        raise refuse(f"the window of {session.id!r} is not open; it opens {session.opens:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"the window of {session.id!r} is not open; it opens {steps.local(asked.rollout, session.opens)}")
     return (f.WindowClosed(session.id),)
 
 
@@ -163,7 +163,7 @@ def record(asked: Asked, command: c.RecordSession) -> tuple[Fact, ...]:
     if session.outcome == "cancelled":
         raise refuse(f"session {session.id!r} was cancelled")
     if asked.now < session.starts:
-        raise refuse(f"session {session.id!r} has not begun; it starts {session.starts:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"session {session.id!r} has not begun; it starts {steps.local(asked.rollout, session.starts)}")
     workflows = tuple(_workflow(rollout, result) for result in command.workflows)
     if len({result.workflow for result in workflows}) < len(workflows):
         raise refuse("a workflow is named twice: one session tries each workflow once", code="invalid")

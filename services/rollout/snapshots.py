@@ -63,7 +63,7 @@ def take_snapshot(asked: Asked, command: c.TakeSnapshot) -> tuple[Fact, ...]:
         return ()
     due = rollout.released_at + timedelta(seconds=sets[command.of])
     if asked.now < due:
-        raise refuse(f"the {command.of} results are due at {due:%Y-%m-%d %H:%M} UTC")
+        raise refuse(f"the {command.of} results are due at {steps.local(asked.rollout, due)}")
     if measured is None:
         return (f.SnapshotTaken(command.of, entries_of(rollout, command.of), rollout.released_at, due),)
     if (measured.of, measured.began) != (command.of, rollout.released_ordinal):

@@ -48,6 +48,7 @@ class Choice(Struct, frozen=True, omit_defaults=True):
     when: UtcTime
     expires: UtcTime | None = None
     voided: str = ""
+    rests_on: int = 0
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
@@ -137,7 +138,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     rolled_back_ordinal: int = 0
     deployed_since_rollback: bool = False
     highest_stage: int = 0  # while rolled back without a new deploy: not above this one again
-    went_back: bool = False  # an earlier stage was returned to: going on needs a new go
+    went_back: int = 0  # the stage that was left for an earlier one: until it is reached again, stages need a new go
     released_at: UtcTime | None = None  # the first 100%
     released_ordinal: int = 0
     deploys: dict[str, Deployed] = {}
@@ -159,6 +160,11 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     def active(self) -> bool:
         """Whether the rollout is under way: code_deploy to go_live."""
         return self.phase in ACTIVE
+
+    @property
+    def any_go(self) -> bool:
+        """Whether any role's go has force still."""
+        return any(choice.decision == "go" and not choice.voided for choice in self.choices.values())
 
     @property
     def exposed(self) -> bool:
@@ -265,7 +271,7 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
         case f.StageEntered(stage=stage):
             return _staged(rollout, stage, at)
         case f.Halted(because=because):
-            state = replace(rollout, halted=True, halted_because=because, halted_since=at.when)
+            state = replace(_opened_by_now(rollout, at), halted=True, halted_because=because, halted_since=at.when)
             return _void_go(state, "the rollout was halted after it")
         case f.Resumed():
             return _resumed(rollout, at)
@@ -319,9 +325,18 @@ def _window(rollout: Rollout, name: str, window: Literal["open", "closed"]) -> R
     return _with_session(rollout, replace(rollout.sessions[name], window=window))
 
 
+def _opened_by_now(rollout: Rollout, at: Stamp) -> Rollout:
+    """A window opens by the time alone, its record follows: a halt in between does not shut it for its tester."""
+    if not rollout.exposed:
+        return rollout
+    held = (s for s in rollout.sessions.values() if s.opens <= at.when and (s.closes is None or at.when < s.closes))
+    opened = {s.id: replace(s, window="open") for s in held if s.window == "ahead"}
+    return replace(rollout, sessions={**rollout.sessions, **opened}) if opened else rollout
+
+
 def _void_go(rollout: Rollout, why: str) -> Rollout:
     """Take the force of every standing go; the decisions themselves stay, with the reason."""
-    if not any(c.decision == "go" and not c.voided for c in rollout.choices.values()):
+    if not rollout.any_go:
         return rollout
     choices = {
         key: replace(c, voided=why) if c.decision == "go" and not c.voided else c for key, c in rollout.choices.items()
@@ -374,13 +389,13 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
         return replace(
             state,
             stage=0,
-            highest_stage=rollout.stage or rollout.highest_stage,
+            highest_stage=_highest(rollout),
             rolled_back_ordinal=at.ordinal,
             deployed_since_rollback=False,
             halted=False,
             halted_because="",
             halted_since=None,
-            went_back=False,
+            went_back=0,
             released_at=None,
         )
     if phase == "code_deploy":
@@ -390,8 +405,16 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
     return state
 
 
+def _highest(rollout: Rollout) -> int:
+    """The stage that a rollback ends; one above the last when everyone had the group already."""
+    if rollout.phase in ("go_live", "closed"):
+        return len(rollout.plan.rollout.stages) + 1
+    return rollout.stage or rollout.highest_stage
+
+
 def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:
-    return replace(_restart_step(rollout, at), stage=stage, went_back=stage < rollout.stage)
+    left = max(rollout.stage, rollout.went_back)
+    return replace(_restart_step(rollout, at), stage=stage, went_back=left if stage < left else 0)
 
 
 def _resumed(rollout: Rollout, at: Stamp) -> Rollout:
@@ -417,5 +440,14 @@ def _decided(rollout: Rollout, fact: f.Decided, at: Stamp) -> Rollout:
     state = rollout
     if fact.decision != "go":
         state = _void_go(state, f"{fact.title} decided {fact.decision} after it")
-    choice = Choice(fact.decision, fact.step, fact.title, at.who.subject, at.ordinal, at.when, fact.expires)
+    choice = Choice(
+        fact.decision,
+        fact.step,
+        fact.title,
+        at.who.subject,
+        at.ordinal,
+        at.when,
+        fact.expires,
+        rests_on=fact.rests_on,
+    )
     return replace(state, choices={**state.choices, f"{fact.step}/{fact.title}": choice})

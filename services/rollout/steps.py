@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from events.plan.schema import Criterion, Gap, Item, Length, Plan, Question, Stage
 from services.rollout.state import Result, Rollout
@@ -53,6 +54,13 @@ def next_step(rollout: Rollout) -> str:
         return FIRST_STAGE
     following = order[order.index(here) + 1 :]
     return following[0] if following else ""
+
+
+def passed_over(rollout: Rollout, step: str) -> tuple[str, ...]:
+    """The stages between the current one and `step`: who enters a later stage exposes their audiences too."""
+    if rollout.phase != "cutover":
+        return ()
+    return tuple(stage_step(n) for n in range(rollout.stage + 1, stage_number(step)))
 
 
 def exposes_testers(plan: Plan) -> bool:
@@ -188,6 +196,11 @@ def length(plan: Plan, step: str) -> Length:
     return Length()
 
 
+def local(rollout: Rollout, at: datetime) -> str:
+    """A time as people of the plan read it: 2022-07-30 09:30 EDT."""
+    return f"{at.astimezone(ZoneInfo(rollout.plan.time_zone)):%Y-%m-%d %H:%M %Z}"
+
+
 def length_over_at(rollout: Rollout) -> datetime | None:
     """When the current step's least length is over, if it is not halted meanwhile; None while it is not counting."""
     if rollout.step_since is None or not current_step(rollout):
@@ -236,8 +249,8 @@ def needs_go(rollout: Rollout, step: str) -> bool:
 
 
 def next_go_step(rollout: Rollout) -> str:
-    """The next step ahead that asks for a go; the next step if none does."""
-    ahead = next_step(rollout)
+    """The next step ahead that asks for a go; the next step if none does; the last step when it is entered."""
+    ahead = next_step(rollout) or current_step(rollout)
     order = steps(rollout.plan)
     if ahead not in order:
         return ahead

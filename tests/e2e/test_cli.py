@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -89,6 +90,26 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(adopted: Desk) -> N
     assert adopted.done("status", ID)["revision"] == before
 
 
+def test_a_plan_can_be_tried_before_it_is_adopted(adopted: Desk) -> None:
+    tried = adopted.run("adopt", str(ROOT / "plans" / "travel-pay-canary.yaml"), "--dry-run")
+    assert tried.code == 0
+    assert tried.out.startswith("Nothing written.")
+    assert adopted.run("status", "travel-pay-canary").code == 1
+
+
+def test_who_looked_at_nothing_yet_is_told_that_something_has_changed(adopted: Desk) -> None:
+    refused = adopted.run("start-testing", ID, "--seen", "0", "--json")
+    assert refused.code == 1
+    assert refused.json()["type"].endswith("/changed")
+
+
+def test_a_plan_is_revised_from_stdin(adopted: Desk) -> None:
+    filled = (ROOT / "plans" / f"{ID}.example-values.yaml").read_text()
+    env = {"CUTOVER_URL": adopted.service.url, "CUTOVER_TOKEN": adopted.service.admin_token}
+    result = CliRunner().invoke(app, ["revise-plan", ID, "-", "--dry-run"], input=filled, env=env)
+    assert result.exit_code == 0, result.output
+
+
 def test_who_is_not_known_or_may_not_is_exit_2(adopted: Desk) -> None:
     stranger = adopted.run("list", token="cut_" + "x" * 43)
     assert stranger.code == 2
@@ -153,10 +174,33 @@ def test_init_does_no_harm_where_everything_is_there(adopted: Desk) -> None:
 def test_up_says_where_it_is_and_ends_well_when_told_to(tmp_path: Path) -> None:
     service = ServiceProcess(tmp_path / "data")
     command = [sys.executable, "-m", "services.cli", "up", "--port", str(service.port), "--data", str(service.data)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
-    assert f"http://127.0.0.1:{service.port}" in first
-    assert (process.returncode, out) == (0, "")
+    with subprocess.Popen([*command, "--json"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert process.stdout.read() == ""
+    assert said == {"url": service.url, "data": str(service.data)}
+
+
+def test_what_cannot_start_says_why_and_is_exit_2(adopted: Desk, tmp_path: Path) -> None:
+    port = str(adopted.service.port)
+    taken = adopted.run("up", "--port", port, "--data", str(tmp_path / "data"))
+    assert (taken.code, f"port {port}" in taken.err) == (2, True)
+    free = str(ServiceProcess(tmp_path / "other").port)
+    in_use = adopted.run("up", "--port", free, "--data", str(adopted.data))
+    assert (in_use.code, "data folder" in in_use.err) == (2, True)
+    alone = adopted.run("run", "engine")
+    assert (alone.code, "--nats" in alone.err) == (2, True)
+
+
+def test_watching_shows_every_change_until_it_is_told_to_stop(adopted: Desk) -> None:
+    env = {**os.environ, "CUTOVER_URL": adopted.service.url, "CUTOVER_TOKEN": adopted.service.admin_token}
+    command = [sys.executable, "-m", "services.cli", "status", ID, "--watch", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        before = json.loads(process.stdout.readline())["revision"]
+        adopted.done("note", ID, "seen by whoever watches")
+        assert json.loads(process.stdout.readline())["revision"] > before
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0

@@ -19,8 +19,8 @@ def demo(*options: str) -> str:
     command = [sys.executable, "-m", "services.cli", "demo", "--pace", "0", *options]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    assert done.stderr == ""
     assert re.search(r"\nClosed\. \d+ records", done.stdout)
+    assert done.stderr == ""
     return " ".join(done.stdout.split())
 
 

@@ -45,6 +45,11 @@ def test_every_argument_and_option_says_what_it_is(name: str) -> None:
         assert param.help or param.name == "help", f"{name}: {param.name} has no help"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_json(name: str) -> None:
+    assert "--json" in {option for param in ALL[tuple(name.split())].params for option in param.opts}
+
+
 def test_every_command_but_the_clocks_has_a_verb() -> None:
     assert set(VERBS) == set(COMMANDS)
     assert {tag.replace("_", "-") for tag in COMMANDS} <= set(NAMES)

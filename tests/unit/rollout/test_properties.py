@@ -21,10 +21,11 @@ from events.plan.schema import Plan
 from projections import flags
 from services.plan_file import parse
 from services.rollout import commands as c
-from services.rollout import exposure, guards, steps
+from services.rollout import exposure, steps
 from services.rollout.blockers import blockers, next_move
 from services.rollout.decider import Refused, decide
 from services.rollout.due import agenda, due
+from services.rollout.guards.entering import prerequisites_missing
 from services.rollout.phases import RULES, TRANSITIONS
 from services.rollout.state import Rollout, apply
 from services.rollout.status import status
@@ -217,7 +218,7 @@ class History:
         _legal_move(before, after, record)
         raising = exposure.raises(before.exposure, after.exposure)
         if raising:
-            missing = guards.prerequisites_missing(before)
+            missing = prerequisites_missing(before)
             assert not missing, f"exposure was raised while {[b.text for b in missing]}"
             assert not before.halted, "exposure was raised while halted"
         # A tester's window is only ever effective while somebody may be exposed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from events import facts as f
-from events.facts import NOBODY
+from events.facts import EVERYONE, NOBODY
 from services.rollout import commands as c
 
 from .scenario import (
@@ -82,6 +82,18 @@ def test_after_a_rollback_without_a_new_deploy_the_stage_that_failed_is_the_high
     given(story).when(c.Advance()).refused_only("without a new deploy the rollout does not go above stage 2")
     assert "without a new deploy the rollout does not go above stage 2, which failed" in story.missing()
     given(deploy(story, "2")).when(c.Advance()).then_among(f.StageEntered(3))
+
+
+def test_going_live_is_above_the_last_stage_when_that_failed_at_less_than_everyone() -> None:
+    plan = plan_of(go_no_go={"decided_by": ["Product Owner"]}, rollout={"stages": ["5%"]})
+    go = c.Decide(decision="go", step="stage-1")
+    again = released(plan).then(c.RollBack()).then(go, by=OWNER).then(c.CutOver())
+    given(again).when(c.GoLive()).refused_only(
+        "without a new deploy the rollout does not go above stage 1, which failed"
+    )
+    given(deploy(again, "2")).when(c.GoLive()).then_among(f.ExposureSet(EVERYONE))
+    was_live = released(plan).then(c.GoLive()).then(c.RollBack()).then(go, by=OWNER).then(c.CutOver())
+    given(was_live).when(c.GoLive()).then_among(f.ExposureSet(EVERYONE))
 
 
 def test_a_plan_cannot_be_revised_to_come_back_wider_than_what_failed() -> None:

@@ -1,0 +1,157 @@
+"""The engine on a real log: accepted once, answered for ever, refused on the latest state, stopped when it must."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from nats.js import JetStreamContext
+
+from events.codec import decode, decode_attempt
+from events.facts import Actor
+from events.plan.reading import read_plan
+from services.connection import Connection
+from services.engine import Engine
+from services.log.nats import JetStreamLog
+from services.messages import Accepted, Refusal, Reply, Request
+from services.rollout import commands as c
+
+pytestmark = pytest.mark.connected
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+MANAGER = Actor("mo", "release_manager")
+OTHER = Actor("max", "release_manager")
+PLAN = read_plan({"title": "A release", "toggles": {"one": "", "two": ""}}, default_id="release")
+
+
+def engine(log: JetStreamLog) -> Engine:
+    return Engine(log, lambda: NOW)
+
+
+async def say(of: Engine, command_id: str, command: c.Command, by: Actor = MANAGER, rollout: str = "release") -> Reply:
+    return await of.ask(Request(rollout, command_id, by, command))
+
+
+async def accepted(of: Engine, command_id: str, command: c.Command, rollout: str = "release") -> Accepted:
+    reply = await say(of, command_id, command, rollout=rollout)
+    assert isinstance(reply, Accepted), reply
+    return reply
+
+
+async def test_a_repeated_command_gets_its_first_answer_from_any_engine(jetstream_log: JetStreamLog) -> None:
+    first = engine(jetstream_log)
+    await accepted(first, "a1", c.Adopt(PLAN))
+    answer = await accepted(first, "n1", c.AddNote("once"))
+    await accepted(first, "n2", c.AddNote("and another"))
+    for again in (first, engine(jetstream_log)):
+        assert msgspec.json.encode(await say(again, "n1", c.AddNote("once"))) == msgspec.json.encode(answer)
+    assert await jetstream_log.head() == 3
+
+
+async def test_a_command_id_is_not_used_twice_for_different_things(jetstream_log: JetStreamLog) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    await accepted(one, "n1", c.AddNote("once"))
+    for reply in (await say(one, "n1", c.AddNote("twice")), await say(one, "n1", c.AddNote("once"), by=OTHER)):
+        assert isinstance(reply, Refusal)
+        assert reply.code == "command-id-reused"
+        assert "'n1' was used at revision 2" in reply.reasons[0]
+    assert await jetstream_log.head() == 2
+
+
+async def test_an_engine_that_is_behind_does_not_refuse_on_what_was_so(jetstream_log: JetStreamLog) -> None:
+    ahead, behind = engine(jetstream_log), engine(jetstream_log)
+    await accepted(ahead, "a1", c.Adopt(PLAN))
+    await accepted(behind, "n1", c.AddNote("now both know it"))
+    await accepted(ahead, "d1", c.ReportDeploy("api", "1"))
+    await accepted(behind, "h1", c.Halt(reason="halting needs an active phase, which this engine has not seen"))
+    already = await accepted(ahead, "h2", c.Halt(reason="it is halted already"))
+    assert already.already
+    assert already.facts == ()
+
+
+async def test_two_engines_deciding_at_once_lose_nothing(jetstream_log: JetStreamLog) -> None:
+    engines = [engine(jetstream_log) for _ in range(3)]
+    await accepted(engines[0], "a1", c.Adopt(PLAN))
+    replies = await asyncio.gather(*(accepted(engines[n % 3], f"n{n}", c.AddNote(str(n))) for n in range(60)))
+    assert sorted(reply.revision for reply in replies) == list(range(2, 62))
+
+
+async def test_a_refusal_is_kept_beside_the_log_and_not_remembered(jetstream_log: JetStreamLog) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    reply = await say(one, "g1", c.GoLive())
+    assert isinstance(reply, Refusal)
+    assert reply.phase == "planned"
+    assert await jetstream_log.head() == 1
+    kept = [decode_attempt(entry.data) for entry in await jetstream_log.attempts(0)]
+    assert [(k.command, k.command_id, k.reasons) for k in kept] == [("go_live", "g1", reply.reasons)]
+    await accepted(one, "g1", c.AddNote("the id of a refused command may be used again"))
+
+
+async def test_a_dry_run_writes_nothing_and_says_what_would_happen(jetstream_log: JetStreamLog) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    would = await accepted(one, "d1", c.ReportDeploy("api", "1", dry_run=True))
+    assert would.dry_run
+    assert would.effects == ("the rollout goes from planned to code_deploy",)
+    refused = await say(one, "d2", c.CutOver(dry_run=True))
+    assert isinstance(refused, Refusal)
+    assert await jetstream_log.head() == 1
+    assert await jetstream_log.attempts(0) == []
+    assert not (await accepted(one, "d1", c.ReportDeploy("api", "1"))).dry_run
+
+
+async def test_only_the_clock_uses_the_clocks_ids(jetstream_log: JetStreamLog) -> None:
+    reply = await say(engine(jetstream_log), "clock:open:s1", c.AddNote("mine"))
+    assert isinstance(reply, Refusal)
+    assert reply.code == "invalid"
+
+
+@pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64])
+async def test_what_is_no_rollouts_id_reaches_no_subject(jetstream_log: JetStreamLog, rollout: str) -> None:
+    reply = await say(engine(jetstream_log), "n1", c.AddNote("x"), rollout=rollout)
+    assert isinstance(reply, Refusal)
+    assert reply.code == "unknown-rollout"
+
+
+async def test_a_changed_stream_stops_everything_but_halt_and_roll_back(
+    jetstream_log: JetStreamLog, nats_client: Connection
+) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    await accepted(one, "d1", c.ReportDeploy("api", "1"))
+    await one.check()
+    assert one.problems == ()
+
+    js: JetStreamContext = nats_client.jetstream()
+    config = (await js.stream_info("ROLLOUTS")).config
+    config.max_msgs = 1_000_000
+    await js.update_stream(config)
+    await one.check()
+
+    reply = await say(one, "n1", c.AddNote("no"))
+    assert isinstance(reply, Refusal)
+    assert reply.code == "stopped"
+    assert "max_msgs" in reply.reasons[0]
+    await accepted(one, "h1", c.Halt(reason="to be safe"))
+    await accepted(one, "r1", c.RollBack())
+
+
+async def test_a_broken_chain_stops_its_rollout_only(jetstream_log: JetStreamLog) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    other = read_plan({"title": "Another", "toggles": {"three": ""}}, default_id="another")
+    await accepted(one, "a2", c.Adopt(other), rollout="another")
+    entry = (await jetstream_log.read("release"))[-1]
+    forged = msgspec.structs.replace(decode(entry.data), ordinal=2, previous="0" * 64, command_id="x")
+    await jetstream_log.append("release", msgspec.json.encode(forged), expected=1, command_id="x")
+
+    late = engine(jetstream_log)
+    reply = await say(late, "r1", c.RollBack())
+    assert isinstance(reply, Refusal)
+    assert reply.code == "stopped"
+    assert "revision 3 of rollout 'release' breaks its chain" in reply.reasons[0]
+    await accepted(late, "n1", c.AddNote("the other goes on"), rollout="another")
