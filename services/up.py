@@ -174,7 +174,7 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         house.work.append(Clock(house.log, ask, house.now).run())
     if "intake" in roles:
         js = house.connection.jetstream()
-        intake = Intake(js, SignalStore(house.connection), house.log, ask)
+        intake = Intake(js, SignalStore(house.connection), house.log, ask, house.measuring.readings)
         house.checks.append(intake.problems)
         house.work.append(intake.run())
     if "monitor" in roles:

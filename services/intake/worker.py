@@ -20,8 +20,9 @@ from nats.js.errors import Error as JetStreamError
 
 from events.facts import Actor
 from events.signals import Effect, Origin, Outcome, Result, Signal, Told
+from services.analysis.readings import Kept
 from services.ending import end_if_cancelled
-from services.intake import rules
+from services.intake import cloudevents, readings, rules
 from services.intake.rules import Order
 from services.intake.standing import Standings
 from services.intake.store import CONSUMER, SignalStore
@@ -43,11 +44,14 @@ _TROUBLES = (errors.Error, JetStreamError, OSError, LogError)
 class Intake:
     """One worker. Several beside each other share the consumer, which hands out one signal at a time."""
 
-    def __init__(self, js: JetStreamContext, store: SignalStore, log: Log, ask: Ask) -> None:
+    def __init__(
+        self, js: JetStreamContext, store: SignalStore, log: Log, ask: Ask, kept: Kept | None = None
+    ) -> None:
         self._js = js
         self._store = store
         self._standings = Standings(log)
         self._ask = ask
+        self._kept = kept
         self._last = 0
         self._trouble = ""
 
@@ -143,10 +147,16 @@ class Intake:
     ) -> Outcome:
         standings = await self._standings.latest()
         try:
+            if self._kept is not None and readings.is_reading(origin):
+                over: cloudevents.Over = "nats" if base.way == "nats" else "http"
+                why = await readings.keep(self._kept, over, headers, body, base.received)
+                return _with(base, origin, result="done", why=why)
             signal = understand(subject, headers, body, origin)
             wanted = rules.orders(signal, standings)
         except NotUnderstood as error:
             return _with(base, origin, why=f"not understood: {error}")
+        except LogError:
+            raise
         except Exception as error:  # a fault of ours: kept and told, and those behind it go on
             logger.exception("signal %d cannot be worked on", base.number)
             return _with(base, origin, why=f"the service failed at it ({type(error).__name__}); it says why in its log")

@@ -88,6 +88,29 @@ def test_published_readings_carry_a_release(service: ServiceProcess) -> None:
     service.wait_until(watched, 20)
 
 
+def test_a_reading_comes_as_a_cloudevent_too(service: ServiceProcess) -> None:
+    ci = service.person("ci-of-events", "ci")
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": "run-7",
+        "ce-source": "https://ci.example/7",
+        "ce-type": "dev.cdeventsx.cutover-reading.published.0.1.0",
+        "ce-time": "2026-01-02T03:04:05Z",
+        "content-type": "application/json",
+    }
+    said = {"rollout": "events", "name": "load", "value": "3 s"}
+    for _ in range(2):
+        assert ci.post("/v1/signals", json=said, headers=headers).status_code == 202
+
+    def listed() -> bool:
+        asked = {"source": "https://ci.example/7", "id": "run-7"}
+        return bool(ci.get("/v1/signals", params=asked).json()["items"])
+
+    service.wait_until(listed, 10)
+    (outcome,) = ci.get("/v1/signals", params={"source": "https://ci.example/7", "id": "run-7"}).json()["items"]
+    assert (outcome["result"], outcome["why"]) == ("done", "kept as the reading 'load' of events")
+
+
 def test_what_is_no_reading_is_refused_in_words(service: ServiceProcess) -> None:
     ci = service.person("ci-of-nothing", "ci")
     answer = ci.post("/v1/rollouts/dead/readings", json={"name": "load", "value": "plenty"})
