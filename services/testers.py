@@ -17,8 +17,8 @@ from events.facts import Actor
 from services.log.protocol import Log
 from services.messages import Ask, Refusal, RefusalCode, Request
 from services.publisher import TROUBLES
-from services.rollout.commands import CancelSession, CloseWindow
-from services.rollout.state import Rollout
+from services.rollout.commands import AddNote, CancelSession, CloseWindow
+from services.rollout.state import Rollout, Session
 from services.vault import Vault
 from services.views import Views
 
@@ -73,6 +73,7 @@ class Testers:
             await self._refresh()
         except TROUBLES as error:
             logger.warning("a tester is erased, but the flags are written anew only later: %s", type(error).__name__)
+        await self._note(reference, by)
         return Erased(known, tuple(ended))
 
     async def _end_sessions(self, reference: str, by: Actor) -> list[str]:
@@ -87,10 +88,22 @@ class Testers:
             ended.append(f"{rollout}/{command.session}")
         return ended
 
+    async def _note(self, reference: str, by: Actor) -> None:
+        """Every rollout that they tested says from now on why their texts cannot be read."""
+        text = f"Tester {reference} was erased: what was said in their sessions cannot be read any more"
+        for rollout in await asyncio.to_thread(lambda: list(dict.fromkeys(r for r, _ in self._sessions_of(reference)))):
+            reply = await self._ask(Request(rollout, f"erased-{reference}", by, AddNote(text)))
+            if isinstance(reply, Refusal):
+                logger.warning("%s was erased, which %s does not say: %s", reference, rollout, "; ".join(reply.reasons))
+
     def _open_for(self, reference: str) -> Iterator[tuple[str, CancelSession | CloseWindow]]:
         """What ends each of their sessions whose window has not closed: recorded ones are not cancelled any more."""
+        for rollout, session in self._sessions_of(reference):
+            if session.window != "closed":
+                yield rollout, CloseWindow(session.id) if session.outcome else CancelSession(session.id)
+
+    def _sessions_of(self, reference: str) -> Iterator[tuple[str, Session]]:
         for row in self._views.rollouts():
             state: Rollout | None = self._views.state(row.id)
-            for session in state.sessions.values() if state is not None else ():
-                if session.tester == reference and session.window != "closed":
-                    yield row.id, CloseWindow(session.id) if session.outcome else CancelSession(session.id)
+            sessions = state.sessions.values() if state is not None else ()
+            yield from ((row.id, session) for session in sessions if session.tester == reference)

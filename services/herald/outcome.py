@@ -18,8 +18,8 @@ from services.herald.news import Message
 
 LIMIT = 10.0  # seconds for one request
 LONGEST = 3600.0  # seconds that a receiver may make us wait
-SECONDARY = 60.0  # what GitHub asks for where it limits and names no time
-_LATER = (408, 425, 429)
+SECONDARY = 60.0  # seconds where a limit names no time: what GitHub asks for in that case
+_LATER = (408, 425)
 
 
 class Sent(NamedTuple):
@@ -66,10 +66,11 @@ async def asked(client: httpx.AsyncClient, method: str, url: str, **request: obj
 def refused(response: httpx.Response, says: str = "") -> Again | NotSent:
     """What an answer that is no success means."""
     why = f"answered {response.status_code}{f': {says}' if says else ''}"
+    wait = wait_of(response.headers)
+    if response.status_code == 429 or (response.status_code == 403 and _limited(response.headers, says)):
+        return Again(why, SECONDARY if wait is None else wait)
     if response.status_code in _LATER or response.status_code >= 500:
-        return Again(why, wait_of(response.headers))
-    if response.status_code == 403 and _limited(response.headers, says):
-        return Again(why, wait_of(response.headers) or SECONDARY)
+        return Again(why, wait)
     return NotSent(why)
 
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from events.facts import Actor
+from events.codec import decode
+from events.facts import Actor, Noted
 from events.plan.reading import read_plan
 from services import testers as people
 from services.messages import Accepted, Refusal, Request
@@ -54,6 +55,19 @@ async def test_their_sessions_of_every_rollout_end_first(desk: Desk, testers: pe
     for snapshot in desk.flags.all().values():
         assert (snapshot.windows, snapshot.testers) == ((), {})
     assert await testers.erase(VETERAN, FAY) == Erased(known=False)
+
+
+async def test_each_rollout_says_why_the_texts_cannot_be_read(desk: Desk, testers: people.Testers) -> None:
+    await begun(desk, "one")
+    await begun(desk, "two")
+    reference = desk.vault.known(VETERAN)
+    await testers.erase(VETERAN, FAY)
+    for rollout in ("one", "two"):
+        last = decode((await desk.log.read(rollout))[-1].data)
+        assert last.facts == (
+            Noted(f"Tester {reference} was erased: what was said in their sessions cannot be read any more"),
+        )
+        assert last.who == FAY
 
 
 async def test_nothing_is_erased_while_a_window_cannot_be_closed(desk: Desk, testers: people.Testers) -> None:
