@@ -6,9 +6,11 @@ One rule: it ends within its limit, whatever the servers do; what was not measur
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
 
 from events.facts import Evidence
 from events.plan.schema import Criterion, Question
@@ -22,7 +24,8 @@ from services.rollout.measuring import PROMOTIONS
 from services.rollout.state import Rollout
 
 LIMIT = 10.0  # seconds for all of it
-MOST_EVIDENCE = 120  # entries of at most 2 KiB raw each: well within a record
+SHORT = 500  # characters of a query once there is no room left
+MOST_EVIDENCE = 384 * 1024  # characters: half of a record
 
 Kind = Literal["criterion", "kpi", "result"]
 
@@ -56,8 +59,7 @@ class Afresh:
             return None
         taken = await self._all(rollout.id, wanted)
         items = tuple(_measurement(want, found) for want, found in zip(wanted, taken, strict=True))
-        evidence = [proof for found in taken for proof in found.evidence]
-        return Measured(of, began, items, tuple(evidence[:MOST_EVIDENCE]))
+        return Measured(of, began, items, _bounded(proof for found in taken for proof in found.evidence))
 
     def _of_step(self, rollout: Rollout, now: datetime) -> list[Wanted]:
         """The criteria and the measured results of the step that is being left."""
@@ -95,6 +97,17 @@ class Afresh:
         if isinstance(want.one, Question):
             return self._measurer.result(want.one, rollout, want.since, want.until)
         return self._measurer.over(want.one, rollout, want.since, want.until)
+
+
+def _bounded(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """As much of it as a record has room for: raw answers go first, what was asked and found stays."""
+    kept: list[Evidence] = []
+    room = MOST_EVIDENCE
+    for proof in evidence:
+        short = proof if room > 0 else replace(proof, raw="", query=proof.query[:SHORT])
+        kept.append(short)
+        room -= len(short.query) + 2 * len(short.raw)
+    return tuple(kept)
 
 
 def query_in(one: Criterion | Question) -> str:

@@ -81,8 +81,11 @@ class Prometheus:
 
     def __init__(self, url: str, token: str = "", *, timeout: float = TIMEOUT) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        where = httpx.URL(url.rstrip("/"))
+        who = (where.username, where.password) if where.username else None
+        bare = where.copy_with(username=None, password=None)  # an address is logged, a password must not be
         self._timeout = timeout
-        self._http = httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers, timeout=timeout)
+        self._http = httpx.AsyncClient(base_url=bare, headers=headers, auth=who, timeout=timeout)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -18,10 +18,12 @@ from services.analysis.measure import Measurer
 from services.analysis.monitor import Monitor
 from services.analysis.prometheus import Prometheus
 from services.analysis.readings import MemoryReadings, take_reading
+from services.clock import CLOCK
 from services.engine import Engine
 from services.log.memory import MemoryLog
 from services.messages import Accepted, Refusal, Reply, Request
 from services.rollout import commands as c
+from services.rollout.due import due
 from services.rollout.measured import Measurement
 from services.rollout.state import Rollout, fold
 from tests.bad_server import BadServer
@@ -340,6 +342,24 @@ async def test_a_person_cannot_send_a_measurement(house: House) -> None:
     m = Measurement("Errors", "criterion", "pass", "made up", START, house.now)
     reasons = await house.refused(c.RecordVerdict(criterion="Errors", measurement=m))
     assert "sent by the monitor" in reasons[0]
+
+
+async def test_a_stage_that_the_plan_enters_automatically_waits_for_the_monitor_and_is_measured_afresh(
+    house: House,
+) -> None:
+    stages: list[Any] = ["10%", {"to": "everyone", "automatic": True}]
+    rollout = {"stages": stages, "length": "1 hour", "criteria": ["Errors"]}
+    await house.watched(metric="calm_total", rollout=rollout)
+    await house.do(c.CutOver())
+    house.now += timedelta(minutes=30)
+    await house.monitor.once()
+    house.now += timedelta(minutes=31)
+    assert not any(isinstance(owed.command, c.Advance) for owed in due(await house.state(), house.now))
+    await house.monitor.once()
+    (owed,) = [owed for owed in due(await house.state(), house.now) if isinstance(owed.command, c.Advance)]
+    reply = await house.ask(owed.command, CLOCK, owed.command_id)
+    assert isinstance(reply, Accepted), reply
+    assert isinstance(reply.facts[0], VerdictRecorded)
 
 
 # -- snapshots
