@@ -73,6 +73,10 @@ def _whole(plan: Plan) -> Findings:
         yield Finding(
             "error", ("time_zone",), f"expected a time zone such as America/New_York, found {plan.time_zone!r}"
         )
+    for service in plan.deploy.github:
+        if service not in plan.deploy.services:
+            text = f"there is no service {service!r} in deploy.services{nearest(service, plan.deploy.services)}"
+            yield Finding("error", ("deploy", "github", service), text)
     if plan.id in plan.after:
         yield Finding("error", ("after",), "the plan comes after itself")
     for other in plan.after:

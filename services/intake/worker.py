@@ -44,9 +44,7 @@ _TROUBLES = (errors.Error, JetStreamError, OSError, LogError)
 class Intake:
     """One worker. Several beside each other share the consumer, which hands out one signal at a time."""
 
-    def __init__(
-        self, js: JetStreamContext, store: SignalStore, log: Log, ask: Ask, kept: Kept | None = None
-    ) -> None:
+    def __init__(self, js: JetStreamContext, store: SignalStore, log: Log, ask: Ask, kept: Kept | None = None) -> None:
         self._js = js
         self._store = store
         self._standings = Standings(log)

@@ -51,7 +51,8 @@ def test_a_service_is_given_settings_that_cutover_reads(name: str) -> None:
     changed = {field for field, value in msgspec.structs.asdict(Settings()).items() if given[field] != value}
     receivers = {"github_repository", "github_token", "slack_token", "slack_webhook"} if name == "herald" else set()
     measuring = {"prometheus", "prometheus_token"} if name in ("engine", "monitor") else set()
-    assert changed == {"nats_url", "replicas"} | receivers | measuring
+    hooks = {"github_secret"} if name == "api" else set()
+    assert changed == {"nats_url", "replicas"} | receivers | measuring | hooks
 
 
 @pytest.mark.parametrize("node", NODES)

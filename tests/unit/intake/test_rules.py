@@ -9,6 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from events.facts import Phase
+from events.plan.checks import check
+from events.plan.reading import read_plan
 from events.plan.schema import Deploy, GithubDeployment, Plan
 from events.signals import Deployed, Origin, Shown, Signal, TakenBack, Trouble
 from services.intake.cdevents import meaning, version_of
@@ -242,3 +244,13 @@ def test_what_goes_into_the_log_is_bounded() -> None:
     signal = Shown(came(), kind="tests", about="a" * 5000, text="b" * 100_000, environment="production")
     (order,) = asked(signal).orders
     assert len(msgspec.json.encode(order.command)) < 5000
+
+
+def test_a_plan_that_names_github_deployments_of_no_service_of_its_is_told() -> None:
+    written = {
+        "title": "Small",
+        "toggles": {"one": ""},
+        "deploy": {"services": ["vets-api"], "github": {"vets-apy": "example/api"}},
+    }
+    errors = [finding.text for finding in check(read_plan(written, default_id="small")) if finding.level == "error"]
+    assert any("there is no service 'vets-apy'" in text and "vets-api" in text for text in errors)
