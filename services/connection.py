@@ -66,20 +66,27 @@ async def connect_nats(
     if on_reconnect is not None:
         connection.on_reconnect(on_reconnect)
     errors = _Errors()
+    trying = asyncio.create_task(connection.connect(**(_options(url, name, connection, errors) | options)))
     try:
-        async with asyncio.timeout(limit):
-            await connection.connect(**(_options(url, name, connection, errors) | options))
-    except TimeoutError:
-        await connection.close()
-        raise CannotConnect(f"no NATS server at {without_password(url)} within {limit:g} s: {errors.last}") from None
-    except Exception as error:
-        await connection.close()
-        raise CannotConnect(f"cannot connect to NATS at {without_password(url)}: {error}") from error
+        await asyncio.wait({trying}, timeout=limit)
+        await _end(trying)
+        if trying.cancelled():
+            raise CannotConnect(f"no NATS server at {without_password(url)} within {limit:g} s: {errors.last}")
+        if (error := trying.exception()) is not None:
+            raise CannotConnect(f"cannot connect to NATS at {without_password(url)}: {error}") from error
     except BaseException:
+        await _end(trying)
         await connection.close()
         raise
     errors.connected = True
     return connection
+
+
+async def _end(trying: asyncio.Task[None]) -> None:
+    """Cancel until it ends: nats-py can swallow a cancellation, and then tries for ever."""
+    while not trying.done():
+        trying.cancel()
+        await asyncio.wait({trying}, timeout=0.2)
 
 
 def jetstream(connection: Client) -> JetStreamContext:
