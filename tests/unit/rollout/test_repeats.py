@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from events.facts import Actor
+from events.facts import Actor, WorkflowResult
 from services.rollout import commands as c
 
 from .scenario import (
@@ -44,6 +44,8 @@ from .scenario import (
 Case = tuple[Callable[[], Story], c.Command, Actor, str]  # where, what, by whom, why it is refused ("": already so)
 
 SESSION_AT = "2022-07-30T12:00"
+HERALD = Actor("herald", "herald")
+SENT = c.RecordDelivery(cause="vaos-service-integration/10/0/0", channel="github", outcome="sent")
 
 
 def three_stages() -> Story:
@@ -61,6 +63,11 @@ def window_due() -> Story:
 
 def week_later() -> Story:
     return live().after(8 * DAY)
+
+
+def failed_workflow() -> Story:
+    tried = (WorkflowResult(seed().testing.workflows[0], done=False),)
+    return scheduled().after(2 * HOUR).then(c.RecordSession(session="v1", workflows=tried), by=FACILITATOR)
 
 
 CASES: tuple[Case, ...] = (
@@ -102,6 +109,10 @@ CASES: tuple[Case, ...] = (
     (week_later, c.TakeSnapshot(of="1 week"), CLOCK, ""),
     (adopted, c.AnswerQuestion(question=seed().post_launch_questions[0].id, answer="well"), RELEASE_MANAGER, ""),
     (closed, c.RetireToggle(toggle=seed().toggles[0].key), RELEASE_MANAGER, ""),
+    (failed_workflow, c.WaiveWorkflow(session="v1", workflow="View upcoming", reason="x"), FACILITATOR, ""),
+    (adopted, c.RecordEvidence(kind="tests", about="smoke", outcome="success"), CI, ""),
+    (adopted, SENT, HERALD, ""),
+    (adopted, replace(SENT, outcome="not sent"), HERALD, ""),
     (adopted, c.Remind(about="x", text="y"), CLOCK, ""),
 )
 
@@ -118,8 +129,8 @@ def test_a_command_repeated_has_no_second_effect(case: Case) -> None:
             given(later).when(command, by).already()
 
 
-def test_every_command_is_repeated_here_except_a_note_which_is_said_as_often_as_it_is_written() -> None:
-    assert {type(case[1]) for case in CASES} == set(get_args(c.Command)) - {c.AddNote}
+def test_every_command_is_repeated_here_except_notes_and_reports_which_are_made_as_often_as_they_are_written() -> None:
+    assert {type(case[1]) for case in CASES} == set(get_args(c.Command)) - {c.AddNote, c.ReportIssue}
 
 
 def test_a_verdict_is_recorded_again_once_the_full_time_is_over() -> None:
