@@ -18,6 +18,7 @@ class BadServer:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.authorizations: list[str] = []
         self.release = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -40,6 +41,7 @@ class BadServer:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", 0)))
                 outer.asked.append(self.path)
+                outer.authorizations.append(self.headers.get("authorization", ""))
                 kind = self.path.split("/")[1]
                 if kind == "hang":
                     outer.release.wait(60)

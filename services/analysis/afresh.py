@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from events.facts import Evidence
+from events.plan.measuring import measured
 from events.plan.schema import Criterion, Question
 from services.analysis import promql
 from services.analysis.measure import Measurer, Taken
@@ -21,7 +22,7 @@ from services.rollout import criteria, steps
 from services.rollout.criteria import Judged
 from services.rollout.measured import Measured, Measurement
 from services.rollout.measuring import PROMOTIONS
-from services.rollout.state import Rollout
+from services.rollout.state import Frozen, Rollout
 
 LIMIT = 10.0  # seconds for all of it
 SHORT = 500  # characters of a query once there is no room left
@@ -72,6 +73,8 @@ class Afresh:
 
     def _of_set(self, rollout: Rollout, of: str, now: datetime) -> list[Wanted]:
         """The measured KPIs and results of a set, as they were when it was due, not when somebody got to it."""
+        if of in rollout.frozen and of in steps.steps(rollout.plan):
+            return self._of_past(rollout, of, rollout.frozen[of])
         seconds, since = steps.result_sets(rollout.plan).get(of), rollout.released_at
         if seconds is None or since is None or now < since + timedelta(seconds=seconds):
             return []
@@ -79,6 +82,15 @@ class Afresh:
         found = [Wanted(k.name, "kpi", k, since, due) for k in rollout.plan.go_live.kpis]
         found += [Wanted(q.id, "result", q, since, due) for q in steps.questions(rollout.plan, of)]
         return [want for want in found if self._measurer.can(want.one)]
+
+    def _of_past(self, rollout: Rollout, step: str, held: Frozen) -> list[Wanted]:
+        """What was published of a step that is over: readings may come late, a server's past does not change."""
+        since, until = held.since, held.until
+        if step == steps.current_step(rollout) or since is None or until is None:
+            return []
+        found = [Wanted(k.name, "criterion", k, since, until) for k in steps.criteria(rollout.plan, step)]
+        found += [Wanted(q.id, "result", q, since, until) for q in steps.questions(rollout.plan, step)]
+        return [want for want in found if measured(want.one) == "reading" and self._measurer.can(want.one)]
 
     async def _all(self, rollout: str, wanted: Sequence[Wanted]) -> list[Taken]:
         tasks = [asyncio.ensure_future(self._one(rollout, want)) for want in wanted]

@@ -243,7 +243,7 @@ class Monitor:
         now, found = self._now(), []
         for name, hot in self._held.items():
             state = hot.rollout
-            live = state is not None and state.active and state.released_at is not None and state.frozen
+            live = state is not None and state.active and state.frozen
             if live and self._looked.get(name, now) <= now:
                 self._looked[name] = now + AGAIN
                 found.append(name)
@@ -252,17 +252,29 @@ class Monitor:
     async def _look_at_snapshots(self, rollout: str) -> None:
         """Ask for a snapshot anew where something was missing, or where readings may have come late."""
         state = self._held[rollout].rollout
-        assert state is not None
-        for of in steps.result_sets(state.plan):
-            if state.snapshots.get(of, 0) > state.released_ordinal and self._may_differ(state, of):
+        for of in state.frozen if state is not None else ():
+            if state is not None and self._may_differ(state, of):
                 key = f"monitor:snapshot:{state.snapshots[of]}:{int(self._now().timestamp())}"
-                await self._ask(Request(rollout, key, MONITOR, c.TakeSnapshot(of=of)))
+                try:
+                    await self._ask(Request(rollout, key, MONITOR, c.TakeSnapshot(of=of)))
+                except Exception:  # one snapshot's trouble must not end the watch
+                    logger.exception("%s: the snapshot of %r could not be looked at", rollout, of)
 
     def _may_differ(self, state: Rollout, of: str) -> bool:
-        things: tuple[Criterion | Question, ...] = (*state.plan.go_live.kpis, *steps.questions(state.plan, of))
+        set_of = of in steps.result_sets(state.plan)
+        standing = state.released_ordinal if set_of else max(state.rolled_back_ordinal, _began(state, of))
+        if state.snapshots[of] <= standing:
+            return False
+        judged = state.plan.go_live.kpis if set_of else steps.criteria(state.plan, of)
+        things: tuple[Criterion | Question, ...] = (*judged, *steps.questions(state.plan, of))
         if any(measured(one) == "reading" for one in things):
             return True
-        return any(entry.why and not entry.value for entry in state.frozen[of].entries)
+        return set_of and any(entry.why and not entry.value for entry in state.frozen[of].entries)
+
+
+def _began(state: Rollout, step: str) -> int:
+    """The record that began a step, if it is the current one."""
+    return state.step_ordinal if step == steps.current_step(state) else 0
 
 
 def _news(state: Rollout, known: Judgement | None, found: Judged, at: datetime) -> bool:

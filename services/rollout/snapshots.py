@@ -53,6 +53,8 @@ def take_snapshot(asked: Asked, command: c.TakeSnapshot) -> tuple[Fact, ...]:
     """A set of results once its time has come. Stages are frozen by the promotion that leaves them."""
     rollout = asked.rollout
     sets = steps.result_sets(rollout.plan)
+    if command.of not in sets and (frozen := _standing(rollout, command.of)) is not None:
+        return _late(asked, command.of, frozen)
     if command.of not in sets:
         raise refuse(f"the plan has no results after {command.of!r}; it has: {', '.join(sets) or 'none'}")
     if rollout.released_at is None:
@@ -78,6 +80,25 @@ def take_snapshot(asked: Asked, command: c.TakeSnapshot) -> tuple[Fact, ...]:
         command.of, lines, rollout.released_at, due, held.revises + 1, "what was measured late differs from it"
     )
     return (*found, late)
+
+
+def _late(asked: Asked, of: str, held: Frozen) -> tuple[Fact, ...]:
+    """A stage's snapshot, revised by what was published of its time after it; () while nothing differs."""
+    measured = asked.around.measured
+    if measured is None or measured.of != of:
+        return ()
+    texts = {q.id: q.text for q in steps.questions(asked.rollout.plan, of)}
+    found = {texts.get(m.item, m.item): m for m in measured.items if measuring.words(m)}
+    lines = tuple(_anew(line, found[line.item]) if line.item in found else line for line in held.entries)
+    if _values(lines) == _values(held.entries):
+        return ()
+    because = "readings of its time came after it"
+    return (f.SnapshotTaken(of, lines, held.since, held.until, held.revises + 1, because),)
+
+
+def _anew(line: SnapshotEntry, m: Measurement) -> SnapshotEntry:
+    verdict = m.verdict if m.kind == "criterion" else line.verdict
+    return replace(line, value=measuring.words(m), verdict=verdict, revision=0, since=m.since, until=m.until, why="")
 
 
 def _standing(rollout: Rollout, of: str) -> Frozen | None:

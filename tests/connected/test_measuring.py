@@ -225,6 +225,16 @@ async def test_a_server_that_misbehaves_is_an_error_with_its_own_words(
     assert words in found[1]
 
 
+async def test_a_token_or_a_password_goes_in_a_header_and_queries_in_the_body(bad_server: BadServer) -> None:
+    one = criterion(below=10, query="sum(increase(up[SPAN]))")
+    with_password = bad_server.url("fine").replace("http://", "http://me:secret@")
+    for server in (Prometheus(bad_server.url("fine"), "a-token"), Prometheus(with_password)):
+        assert (await verdict(Measurer(server, None), one))[0] == "pass"
+        await server.close()
+    assert set(bad_server.authorizations) == {"Bearer a-token", "Basic bWU6c2VjcmV0"}
+    assert set(bad_server.asked) == {"/fine/api/v1/query"}
+
+
 async def test_no_server_at_all_is_an_error(measurer: Measurer) -> None:
     server = Prometheus("http://127.0.0.1:1", timeout=0.3)
     found = await verdict(Measurer(server, None), criterion(below=10, query="sum(up)"))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from events.codec import decode
@@ -431,6 +432,35 @@ async def test_a_reading_that_comes_late_makes_a_marked_revision(house: House) -
     house.now += timedelta(hours=1)
     await house.monitor.once()
     assert len([r for r in await house.records() if r.command == "take_snapshot"]) == 2
+
+
+async def test_a_reading_of_a_stage_that_comes_after_its_end_makes_a_marked_revision(house: House) -> None:
+    rollout = {
+        "stages": ["10%", "everyone"],
+        "length": "1 hour",
+        "results": [{"text": "Calls in the stage", "reading": "calls", "id": "calls-in-the-stage"}],
+    }
+    await house.watched(metric="calm_total", rollout=rollout)
+    await house.do(c.CutOver())
+    began, house.now = house.now, house.now + timedelta(hours=1)
+    assert "nobody has published a reading 'calls'" in " ".join(await house.refused(c.Advance()))
+
+    async def publish(id: str, value: int, minutes: int) -> None:
+        at = (began + timedelta(minutes=minutes)).isoformat()
+        said = msgspec.json.encode({"name": "calls", "value": value, "at": at})
+        await take_reading(house.readings, said, "small", source="desk", id=id, time=house.now, now=house.now)
+
+    await publish("1", 40, 30)
+    await house.do(c.Advance())
+    house.now += timedelta(minutes=30)
+    await publish("2", 44, 50)
+    await publish("3", 99, 80)  # of the next stage
+    await house.monitor.once()
+    house.now += timedelta(minutes=2)
+    await house.monitor.once()
+    frozen = [f for r in await house.records() for f in r.facts if isinstance(f, SnapshotTaken) and f.of == "stage-1"]
+    assert [(f.revises, entries(f)["Calls in the stage"][0]) for f in frozen] == [(0, "40"), (1, "44")]
+    assert frozen[1].because == "readings of its time came after it"
 
 
 async def test_a_result_recorded_late_makes_a_marked_revision(house: House) -> None:
