@@ -8,6 +8,7 @@ services/rollout/criteria.py and nowhere else. Pure.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -116,12 +117,17 @@ def over_samples(criterion: Criterion, samples: Sequence[Sample]) -> Judged | No
     `fail` needs `breaches_needed` of the last `breaches_of` good samples; more samples in a row without good data
     than `errors_in_a_row` are that error.
     """
-    run = _bad_run(samples)
-    if run > criterion.errors_in_a_row:
-        last = samples[-1].judged
-        times = f" ({run} measurements in a row)" if run > 1 else ""
-        return Judged(last.verdict, "", last.why + times)
+    if not samples:
+        return None
     good = [sample.judged for sample in samples if sample.good][-criterion.breaches_of :]
+    return _found(criterion, good, _bad_run(samples), samples[-1])
+
+
+def _found(criterion: Criterion, good: Sequence[Judged], run: int, last: Sample) -> Judged | None:
+    """From the last good samples, how many bad ones came in a row since, and the last of all."""
+    if run > criterion.errors_in_a_row:
+        times = f" ({run} measurements in a row)" if run > 1 else ""
+        return Judged(last.judged.verdict, "", last.judged.why + times)
     if not good or run:
         return None
     return _confirmed(criterion, good)
@@ -153,19 +159,19 @@ def over_span(criterion: Criterion, samples: Sequence[Sample]) -> Judged:
     last good sample."""
     if not samples:
         return Judged("inconclusive", "", "there is no data in the whole span")
-    recent: list[Sample] = []
-    longest = max(criterion.breaches_of, criterion.errors_in_a_row + 1)
-    errors: list[Judged] = []
+    good: deque[Judged] = deque(maxlen=criterion.breaches_of)
+    run, errors = 0, samples[-1].judged
+    failing_to_measure = not samples[-1].good
     for sample in samples:
-        recent = [*recent, sample][-2 * longest :]
-        found = over_samples(criterion, recent)
+        run = 0 if sample.good else run + 1
+        if sample.good:
+            good.append(sample.judged)
+        found = _found(criterion, good, run, sample)
         if found is not None and found.verdict == "fail":
             return found._replace(why=f"{found.why}, at {sample.at:%Y-%m-%d %H:%M:%S} UTC")
-        if found is not None and not sample.good:
-            errors.append(found)
-    if errors or not samples[-1].good:
-        return errors[-1] if errors else samples[-1].judged
-    return _confirmed(criterion, [sample.judged for sample in samples if sample.good][-criterion.breaches_of :])
+        if found is not None and run:
+            errors, failing_to_measure = found, True
+    return errors if failing_to_measure else _confirmed(criterion, good)
 
 
 def _span(length: timedelta) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from events.plan.schema import Criterion, Quantity
@@ -59,6 +59,7 @@ def test_k_of_n_and_errors_in_a_row_are_what_the_plan_says(kinds: list[str], rul
 
 
 @given(KINDS.filter(bool), rules())
+@example(list("feeepeeef"), (2, 3, 3))  # good samples far apart still count together
 def test_a_span_fails_when_it_was_to_be_called_failed_at_any_moment(
     kinds: list[str], rule: tuple[int, int, int]
 ) -> None:
