@@ -17,8 +17,9 @@ from events.plan.schema import Criterion
 from services.analysis import promql
 from services.analysis.judging import Sample, over_samples
 from services.analysis.lint import lint
-from services.analysis.measure import Measurer, samples_of
+from services.analysis.measure import Measurer
 from services.analysis.prometheus import Answer, NoAnswer, Series
+from services.analysis.samples import samples_of
 from services.rollout.criteria import Judged
 
 LOOKS = 48  # at a query whose SPAN grows, over the whole time

@@ -7,29 +7,25 @@ itself. Whatever goes wrong comes back as words, never as an exception; what was
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from events.facts import Evidence
 from events.plan.measuring import measured
 from events.plan.schema import Criterion, Quantity, Question
 from events.readings import Reading
-from projections.windows import fold, windows
-from services.analysis import promql
-from services.analysis.judging import Bad, Sample, bad, judged, not_yet, over_span, quiet, stale, value_of
-from services.analysis.prometheus import RAW, Answer, NoAnswer, Prometheus
+from services.analysis import promql, proofs, samples
+from services.analysis.judging import Bad, Sample, judged, not_yet, over_span, stale, value_of
+from services.analysis.prometheus import Answer, NoAnswer, Prometheus
 from services.analysis.readings import TROUBLES, Kept
 from services.rollout import criteria
 from services.rollout.criteria import Judged
 
 CHUNK = 5_000  # points of one range question; the server allows 11,000
 LOOK_BACK = 86_400  # seconds in which the newest sample is looked for, to say how old it is
-MOST_KINDS = 20  # values of a label listed
 
 
 class Taken(NamedTuple):
@@ -77,14 +73,16 @@ class Measurer:
         if wrong is not None:
             return Taken(Judged(wrong.verdict, "", wrong.why), one.query)
         answer = await self._ask(query, until)
-        found = _listed(answer, one.by) if one.by else value_of(answer)
+        found = samples.listed(answer, one.by) if one.by else value_of(answer)
         if one.by and isinstance(found, Bad) and isinstance(answer, Answer) and not answer.series:
             fresh = await self._stale(one.query, until, Criterion().fresh)
             found = "none" if fresh is None else fresh
         if isinstance(found, Bad):
-            return Taken(Judged(found.verdict, "", found.why), query, (_evidence(one.text, query, answer, found.why),))
+            return Taken(
+                Judged(found.verdict, "", found.why), query, (proofs.of_answer(one.text, query, answer, found.why),)
+            )
         said = found if isinstance(found, str) else criteria.shown(Quantity(found))
-        proof = (_evidence(one.text, query, answer, "", said),)
+        proof = (proofs.of_answer(one.text, query, answer, "", said),)
         return Taken(Judged("pass", "", said), query, proof, good=True, said=said)
 
     # -- by queries
@@ -100,10 +98,10 @@ class Measurer:
         answer, old, there = await asyncio.gather(
             self._ask(query, at), self._not_fresh(one, at), self._ask(traffic, at) if traffic else _nothing()
         )
-        sample = _judge(one, answer, old, there, at)
-        evidence = [_evidence(one.name, query, answer, sample.judged.why, verdict=sample.judged)]
+        sample = samples.sample_of(one, answer, old, there, at)
+        evidence = [proofs.of_answer(one.name, query, answer, sample.judged.why, verdict=sample.judged)]
         if traffic and there is not None:
-            evidence.append(_evidence(f"{one.name}: traffic", traffic, there))
+            evidence.append(proofs.of_answer(f"{one.name}: traffic", traffic, there))
         return Taken(sample.judged, query, tuple(evidence), sample.good)
 
     async def _range(self, one: Criterion, since: datetime, until: datetime) -> Taken:
@@ -116,9 +114,9 @@ class Measurer:
         answers = await self.points(query, begin.timestamp(), until.timestamp(), float(one.every))
         if isinstance(answers, NoAnswer):
             return _failed(one, Bad("error", str(answers)), query)
-        samples = samples_of(one, answers, begin, until, float(one.every))
-        found = over_span(one, [*samples, Sample(until, last.judged, last.good)])
-        proof = _points_evidence(one, query, samples, found)
+        looks = samples.samples_of(one, answers, begin, until, float(one.every))
+        found = over_span(one, [*looks, Sample(until, last.judged, last.good)])
+        proof = proofs.of_points(one, query, looks, found)
         return Taken(found, query, (*last.evidence, proof), good=found.verdict in ("pass", "fail"))
 
     async def points(
@@ -202,10 +200,10 @@ class Measurer:
             wrong = None if there.judged.verdict == "pass" else Bad("inconclusive", f"traffic: {there.judged.why}")
         if wrong is None and at - since < timedelta(seconds=one.per_seconds):
             wrong = not_yet(at, since, one.per_seconds)
-        proof = (_readings_evidence(one.name, one.reading, found, wrong.why if wrong else ""),)
+        proof = (proofs.of_readings(one.name, one.reading, found, wrong.why if wrong else ""),)
         if wrong is not None:
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
-        value = folded(one, found, since)
+        value = samples.folded(one, found, since)
         if value is None:
             wrong = Bad("inconclusive", f"no whole window of {one.per} has a reading {one.reading!r} yet")
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
@@ -216,11 +214,15 @@ class Measurer:
         found, wrong = await self._published(one.reading, rollout, since, until)
         if wrong is None and not found:
             wrong = Bad("inconclusive", f"nobody has published a reading {one.reading!r} of that time")
-        proof = (_readings_evidence(one.text, one.reading, found, wrong.why if wrong else ""),)
+        proof = (proofs.of_readings(one.text, one.reading, found, wrong.why if wrong else ""),)
         if wrong is not None:
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
         last = found[-1]
-        said = _counted(last.parts) if one.by and last.parts else criteria.shown(Quantity(last.value or 0.0, last.unit))
+        said = (
+            samples.counted(last.parts)
+            if one.by and last.parts
+            else criteria.shown(Quantity(last.value or 0.0, last.unit))
+        )
         return Taken(Judged("pass", "", said), "", proof, good=True, said=said)
 
     async def _published(
@@ -235,43 +237,6 @@ class Measurer:
         return [reading for reading in found if reading.at <= until], None
 
 
-def folded(one: Criterion, readings: Sequence[Reading], since: datetime) -> float | None:
-    """The readings' value: of the whole span, or of the window (`per`) that is worst for the limit."""
-    points = [(reading.at.timestamp(), reading.value) for reading in readings if reading.value is not None]
-    if not points:
-        return None
-    if not one.per_seconds:
-        return fold([value for _, value in points], one.take)
-    found = [value for _, value in windows(points, one.per_seconds, one.take, since.timestamp())]
-    lower = one.below is None and one.at_most is None and (one.above or one.at_least) is not None
-    return (min(found) if lower else max(found)) if found else None
-
-
-def samples_of(
-    one: Criterion, answers: Sequence[Answer], begin: datetime, until: datetime, step: float
-) -> list[Sample]:
-    """One sample for each look of a range; a look without a value is a sample without good data."""
-    for answer in answers:
-        if len(answer.series) > 1 or answer.warnings:
-            wrong = value_of(answer)
-            assert isinstance(wrong, Bad) or not answer.warnings
-            if isinstance(wrong, Bad):
-                return [bad(until, wrong)]
-    points = {at: value for answer in answers for series in answer.series for at, value in series.points}
-    samples = []
-    for n in range(int((until - begin).total_seconds() // step) + 1):
-        at = begin + timedelta(seconds=n * step)
-        value = points.get(round(at.timestamp(), 3))
-        samples.append(_look(one, at, value))
-    return samples
-
-
-def _look(one: Criterion, at: datetime, value: float | None) -> Sample:
-    if value is None:
-        return bad(at, Bad("inconclusive", "the query found no data: nothing answers to it"))
-    return judged(one, value, at) if abs(value) < float("inf") else bad(at, Bad("error", f"the value is {value}"))
-
-
 def _asked(template: str, since: datetime, at: datetime) -> tuple[str, Bad | None]:
     """The query with its span, or that its window does not fit into the step yet."""
     back = promql.reach(template)
@@ -279,21 +244,6 @@ def _asked(template: str, since: datetime, at: datetime) -> tuple[str, Bad | Non
     if span < (1 if promql.has_span(template) else 0):
         return "", not_yet(at, since, back + 1)
     return promql.with_span(template, span), None
-
-
-def _judge(
-    one: Criterion, answer: Answer | NoAnswer, old: Bad | None, there: Answer | NoAnswer | None, at: datetime
-) -> Sample:
-    value = value_of(answer)
-    empty = isinstance(value, Bad) and value.verdict == "inconclusive"
-    if isinstance(value, Bad) and not (empty and old is not None and "old" in old.why):
-        return bad(at, value)
-    if old is not None:
-        return bad(at, old)
-    if there is not None and one.traffic_at_least is not None and (few := quiet(there, one.traffic_at_least)):
-        return bad(at, few)
-    assert not isinstance(value, Bad)
-    return judged(one, value, at)
 
 
 async def _nothing() -> None:
@@ -306,59 +256,4 @@ def _failed(one: Criterion, wrong: Bad, query: str = "") -> Taken:
         Judged(wrong.verdict, "", wrong.why),
         asked,
         (Evidence("query", one.name, wrong.why, asked, verdict=wrong.verdict),),
-    )
-
-
-def _listed(answer: Answer | NoAnswer, by: str) -> str | Bad:
-    """Every series by the value of a label, the largest first."""
-    if isinstance(answer, NoAnswer):
-        return Bad("error", str(answer))
-    counts: dict[str, float] = {}
-    for series in answer.series:
-        value = series.points[-1][1] if series.points else 0.0
-        if not abs(value) < float("inf"):
-            return Bad("error", f"the value of {series.labels.get(by, 'a series')!r} is {value}")
-        name = series.labels.get(by, "unnamed")
-        counts[name] = counts.get(name, 0.0) + value
-    return _counted(counts) if counts else Bad("inconclusive", "the query found no data: nothing answers to it")
-
-
-def _counted(counts: dict[str, float]) -> str:
-    largest = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    more = f" and {len(largest) - MOST_KINDS} more" if len(largest) > MOST_KINDS else ""
-    return ", ".join(f"{name}: {criteria.shown(Quantity(value))}" for name, value in largest[:MOST_KINDS]) + more
-
-
-def _evidence(
-    what: str, query: str, answer: Answer | NoAnswer, why: str = "", value: str = "", verdict: Judged | None = None
-) -> Evidence:
-    body = answer.body
-    said = criteria.shown(verdict.value) if verdict is not None and verdict.value is not None else value
-    text = why or (str(answer) if isinstance(answer, NoAnswer) else "")
-    return Evidence(
-        "query",
-        what,
-        text,
-        query,
-        said,
-        verdict.verdict if verdict is not None else None,
-        hashlib.sha256(body).hexdigest(),
-        body[:RAW].decode("utf-8", "replace"),
-    )
-
-
-def _points_evidence(one: Criterion, query: str, samples: Sequence[Sample], found: Judged) -> Evidence:
-    """The looks over the span as one text: when and what."""
-    lines = [f"{s.at.timestamp():.0f} {s.judged.value.value if s.judged.value else s.judged.why}" for s in samples]
-    body = "\n".join(lines).encode()
-    text = f"{len(samples)} looks over the span: {found.why}"
-    sha256 = hashlib.sha256(body).hexdigest()
-    return Evidence("query", one.name, text, query, "", found.verdict, sha256, body[:RAW].decode("utf-8", "replace"))
-
-
-def _readings_evidence(what: str, name: str, found: Sequence[Reading], why: str) -> Evidence:
-    body = msgspec.json.encode([(reading.at, reading.value, reading.source, reading.id) for reading in found])
-    text = why or f"{len(found)} published readings {name!r}"
-    return Evidence(
-        "reading", what, text, sha256=hashlib.sha256(body).hexdigest(), raw=body[:RAW].decode("utf-8", "replace")
     )

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from events.plan.schema import Criterion, Quantity
 from events.readings import Reading
 from services.analysis.judging import Bad, Sample, bad, judged, over_samples, over_span, quiet, stale, value_of
-from services.analysis.measure import Measurer, folded
+from services.analysis.measure import Measurer
 from services.analysis.prometheus import Answer, NoAnswer, Series
 from services.analysis.readings import MemoryReadings, NoReading, reading_of, take_reading
+from services.analysis.samples import folded
 
 AT = datetime(2024, 3, 4, 12, tzinfo=UTC)
 KINDS = st.lists(st.sampled_from("pfe"), max_size=25)
