@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from events.facts import Actor
 from services.ending import end_if_cancelled
-from services.hot import Hot
-from services.log.protocol import Log, LogError
+from services.following import Followed, follow
+from services.log.protocol import Entry, Log
 from services.messages import Ask, Refusal, Request
 from services.rollout.due import Due, agenda, due
+from services.rollout.state import Rollout
 
 logger = logging.getLogger(__name__)
 
@@ -33,35 +34,22 @@ class Clock:
         self._ask = ask
         self._now = now
         self._tick = tick
-        self._held: dict[str, Hot] = {}
+        self._rollouts = Followed()
         self._next: dict[str, datetime] = {}  # the earliest thing on each active rollout's agenda
         self._not_before: dict[str, datetime] = {}  # command ids that were refused
-        self.position = 0
 
     async def run(self) -> None:
         """Follow and tick for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
+            tasks.create_task(follow(self._log, "the clock", self._take, pause=self._tick))
             tasks.create_task(self._ticking())
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                async for batch in self._log.follow(self.position):
-                    end_if_cancelled()
-                    for entry in batch:
-                        hot = self._held.get(entry.rollout) or self._held.setdefault(entry.rollout, Hot(entry.rollout))
-                        hot.take(entry)
-                        hot.accepted.clear()
-                    for rollout in {entry.rollout for entry in batch}:
-                        self._look_ahead(rollout)
-                    self.position = batch[-1].revision
-            except LogError as error:
-                logger.warning("the clock lost the log at revision %d: %s", self.position, error)
-                await asyncio.sleep(self._tick)
+    async def _take(self, batch: Sequence[Entry]) -> None:
+        changed = {entry.rollout: self._rollouts.take(entry) for entry in batch}
+        for rollout, state in changed.items():
+            self._look_ahead(rollout, state)
 
-    def _look_ahead(self, rollout: str) -> None:
-        state = self._held[rollout].rollout
+    def _look_ahead(self, rollout: str, state: Rollout | None) -> None:
         ahead = agenda(state) if state is not None else ()
         if ahead:
             self._next[rollout] = ahead[0].at
@@ -78,7 +66,7 @@ class Clock:
         """Send everything that is owed now."""
         now = self._now()
         for rollout in [r for r, at in self._next.items() if at <= now]:
-            state = self._held[rollout].rollout
+            state = self._rollouts.get(rollout)
             for each in due(state, now) if state is not None else ():
                 if self._not_before.get(each.command_id, now) <= now:
                     await self._send(rollout, each, now)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -23,8 +23,9 @@ from events.readings import Reading
 from services.analysis.judging import Sample, over_samples
 from services.analysis.measure import Measurer, Taken
 from services.analysis.readings import TROUBLES, Kept
-from services.hot import Hot
-from services.log.protocol import Log, LogError
+from services.ending import end_if_cancelled
+from services.following import Followed, follow
+from services.log.protocol import Entry, Log
 from services.messages import Ask, Refusal, Request
 from services.rollout import commands as c
 from services.rollout import steps
@@ -73,17 +74,18 @@ class Monitor:
         self._readings = readings
         self._now = now
         self._tick = tick
-        self._held: dict[str, Hot] = {}
+        self._rollouts = Followed()
         self._watched: dict[tuple[str, str, int, str], Watched] = {}
         self._looked: dict[str, datetime] = {}  # when a rollout's snapshots were looked at last
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self.position = 0
+        self._position = 0
 
     async def run(self) -> None:
         """Follow and measure for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
+            tasks.create_task(follow(self._log, "the monitor", self._take, pause=self._tick))
             while True:
+                end_if_cancelled()
                 for work in self._due():
                     tasks.create_task(self._measure(work))
                 for rollout in self._snapshots_due():
@@ -93,35 +95,23 @@ class Monitor:
     async def once(self) -> None:
         """Take in the log and measure what is due, once: for tests and for a look from outside."""
         head = await self._log.head()
-        if head > self.position:
-            async for batch in self._log.follow(self.position, until=head):
-                self._take(batch)
+        if head > self._position:
+            async for batch in self._log.follow(self._position, until=head):
+                await self._take(batch)
         await asyncio.gather(*(self._measure(work) for work in self._due()))
         for rollout in self._snapshots_due():
             await self._look_at_snapshots(rollout)
 
     # -- following
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                async for batch in self._log.follow(self.position):
-                    self._take(batch)
-            except LogError as error:
-                logger.warning("the monitor lost the log at revision %d: %s", self.position, error)
-                await asyncio.sleep(self._tick)
-
-    def _take(self, batch: object) -> None:
-        for entry in batch:  # type: ignore[attr-defined]
-            hot = self._held.get(entry.rollout) or self._held.setdefault(entry.rollout, Hot(entry.rollout))
-            hot.take(entry)
-            hot.accepted.clear()
-            self.position = entry.revision
-            state = hot.rollout
+    async def _take(self, batch: Sequence[Entry]) -> None:
+        for entry in batch:
+            state = self._rollouts.take(entry)
             if state is None or not any(True for _ in self._of_plan(state)):
                 self._forget(entry.rollout)
             else:
                 self._plan(state)
+        self._position = batch[-1].revision
 
     def _forget(self, rollout: str, keep: frozenset[tuple[str, str, int, str]] = frozenset()) -> None:
         for key in [key for key in self._watched if key[0] == rollout and key not in keep]:
@@ -161,7 +151,7 @@ class Monitor:
         """One measurement: kept, and told where it changes the verdict. Never raises for what a server does."""
         try:
             async with self._gate:
-                state = self._held[work.rollout].rollout
+                state = self._rollouts.get(work.rollout)
                 if state is None or state.step_since is None or state.step_ordinal != work.began:
                     return
                 at = self._now()
@@ -210,7 +200,7 @@ class Monitor:
 
     async def _tell(self, work: Watched, at: datetime, found: Judged, taken: Taken) -> None:
         """Record the verdict if it is news: another one than the log has, or the first after the step's full time."""
-        state = self._held[work.rollout].rollout
+        state = self._rollouts.get(work.rollout)
         if state is None or state.step_ordinal != work.began or state.step_since is None or not state.active:
             return
         known = state.verdicts.get(f"{work.step}/{work.one.name}")
@@ -241,8 +231,8 @@ class Monitor:
 
     def _snapshots_due(self) -> list[str]:
         now, found = self._now(), []
-        for name, hot in self._held.items():
-            state = hot.rollout
+        for name in self._rollouts.ids():
+            state = self._rollouts.get(name)
             live = state is not None and state.active and state.frozen
             if live and self._looked.get(name, now) <= now:
                 self._looked[name] = now + AGAIN
@@ -251,7 +241,7 @@ class Monitor:
 
     async def _look_at_snapshots(self, rollout: str) -> None:
         """Ask for a snapshot anew where something was missing, or where readings may have come late."""
-        state = self._held[rollout].rollout
+        state = self._rollouts.get(rollout)
         for of in state.frozen if state is not None else ():
             if state is not None and self._may_differ(state, of):
                 key = f"monitor:snapshot:{state.snapshots[of]}:{int(self._now().timestamp())}"

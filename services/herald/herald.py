@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from events.facts import Actor, Channel
 from services.ending import end_if_cancelled
+from services.following import follow
 from services.herald.outcome import Again, NotSent, Outcome, Receiver, Sent
 from services.herald.owed import Debt, Owed
 from services.herald.wording import pasted
@@ -68,8 +70,10 @@ class Herald:
         head = await self._head()
         owed = Owed(await asyncio.to_thread(self._since, head), self._link)
         caught_up = asyncio.Event()
+        if head == 0:
+            caught_up.set()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(owed, head, caught_up))
+            tasks.create_task(follow(self._log, "the herald", partial(self._take, owed, head, caught_up), pause=LOOK))
             await caught_up.wait()
             for channel in CHANNELS:
                 tasks.create_task(self._tell(owed, channel))
@@ -83,28 +87,16 @@ class Herald:
                 logger.warning("the herald waits for the log: %s", error)
                 await asyncio.sleep(LOOK)
 
-    async def _follow(self, owed: Owed, head: int, caught_up: asyncio.Event) -> None:
+    async def _take(self, owed: Owed, head: int, caught_up: asyncio.Event, batch: Sequence[Entry]) -> None:
         """Nothing is told before the log was read to its end: what was told stands behind what was to be told."""
-        position = 0
-        while True:
-            if position >= head:
-                caught_up.set()
-            end_if_cancelled()
-            try:
-                async for batch in self._log.follow(position):
-                    for n, entry in enumerate(batch):
-                        _take(owed, entry)
-                        if n % AT_ONCE == AT_ONCE - 1:
-                            await asyncio.sleep(0)  # flags are read in this process too
-                    position = batch[-1].revision
-                    if position >= head:
-                        caught_up.set()
-                    for event in self._wake.values():
-                        event.set()
-                    end_if_cancelled()
-            except LogError as error:
-                logger.warning("the herald lost the log at revision %d: %s", position, error)
-                await asyncio.sleep(LOOK)
+        for n, entry in enumerate(batch):
+            _take_one(owed, entry)
+            if n % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)  # flags are read in this process too
+        if batch[-1].revision >= head:
+            caught_up.set()
+        for event in self._wake.values():
+            event.set()
 
     async def _tell(self, owed: Owed, channel: Channel) -> None:
         """One message at a time; a receiver that asks for rest gets it from all of them."""
@@ -163,7 +155,7 @@ class Herald:
         return reply.code not in ("unavailable", "stopped")  # otherwise the log has another outcome of it already
 
 
-def _take(owed: Owed, entry: Entry) -> None:
+def _take_one(owed: Owed, entry: Entry) -> None:
     """Telling people must never take the service down that switches toggles."""
     try:
         owed.take(entry)

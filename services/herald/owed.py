@@ -13,11 +13,10 @@ from datetime import datetime
 from events import facts as f
 from events.codec import decode
 from events.facts import Channel
+from services.following import Followed
 from services.herald.news import Message, messages
 from services.herald.outcome import NotSent, Sent
-from services.hot import Hot
 from services.log.protocol import Entry
-from services.rollout.state import Rollout
 
 _ANNOUNCED = b'"announced"'  # in the bytes of every record with that fact: most need not be decoded twice
 LINK_PATIENCE = 300.0  # seconds that a post waits for the link of its issue
@@ -58,25 +57,23 @@ class Owed:
     def __init__(self, since: int, link: str = "") -> None:
         self._since = since
         self._link = link
-        self._held: dict[str, Hot] = {}
+        self._rollouts = Followed()
         self._debts: dict[str, Debt] = {}
         self._resting: dict[Channel, float] = {}
 
     def take(self, entry: Entry) -> None:
         """One more record of the log; one that cannot be read stops its rollout, and is others' to report."""
-        hot = self._held.get(entry.rollout) or self._held.setdefault(entry.rollout, Hot(entry.rollout))
-        before = hot.rollout
-        hot.take(entry)
-        hot.accepted.clear()
+        before = self._rollouts.get(entry.rollout)
+        after = self._rollouts.take(entry)
         history = entry.revision <= self._since
-        if hot.stopped or hot.rollout is None or (history and _ANNOUNCED not in entry.data):
+        if after is None or (history and _ANNOUNCED not in entry.data):
             return
         record = decode(entry.data)
         for fact in record.facts:
             if isinstance(fact, f.Announced):
                 self._debts.pop(f"{fact.cause} {fact.channel}", None)
         if not history:
-            for message in messages(before, hot.rollout, record, entry.revision, self._link_of(entry.rollout)):
+            for message in messages(before, after, record, entry.revision, self._link_of(entry.rollout)):
                 for channel in message.channels:
                     debt = Debt(entry.rollout, message, channel)
                     self._debts[debt.key] = debt
@@ -109,13 +106,13 @@ class Owed:
 
     def issue(self, debt: Debt) -> str:
         """The link of the message's GitHub issue, or of the one that another route has for it; "": there is none."""
-        state: Rollout | None = self._held[debt.rollout].rollout
+        state = self._rollouts.get(debt.rollout)
         told = [state.announced.get(key) for key in self._issues(debt)] if state is not None else []
         return next((t.url for t in told if t is not None and t.outcome == "sent"), "")
 
     def _issues(self, debt: Debt) -> list[str]:
         """The keys under which an issue for the same fact may stand: its own route's first."""
         fact = debt.message.cause.rpartition("/")[0]
-        state: Rollout | None = self._held[debt.rollout].rollout
+        state = self._rollouts.get(debt.rollout)
         routes = range(len(state.plan.report_issues)) if state is not None else range(0)
         return [f"{debt.message.cause} github", *(f"{fact}/{n} github" for n in routes)]

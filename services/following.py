@@ -1,0 +1,62 @@
+"""Following the log for ever: what the clock, the monitor and the herald have in common.
+
+One rule: a batch is taken whole before the next one is asked for, so after trouble it goes on where it was. A log that
+is away is waited for, and that is said once, not at every try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from services.ending import end_if_cancelled
+from services.hot import Hot
+from services.log.protocol import Entry, Log, LogError
+from services.rollout.state import Rollout
+
+logger = logging.getLogger("cutover.following")
+
+PAUSE = 0.2  # seconds before the log is tried again
+
+Take = Callable[[Sequence[Entry]], Awaitable[None]]
+
+
+async def follow(log: Log, who: str, take: Take, *, pause: float = PAUSE) -> None:
+    """Give every batch of the log to `take`, from the first record on, until cancelled. `who` stands in the warning."""
+    position, trouble = 0, ""
+    while True:
+        end_if_cancelled()
+        try:
+            async for batch in log.follow(position):
+                await take(batch)
+                position, trouble = batch[-1].revision, ""
+                end_if_cancelled()
+        except LogError as error:
+            if str(error) != trouble:
+                logger.warning("%s lost the log at revision %d: %s", who, position, error)
+            trouble = str(error)
+            await asyncio.sleep(pause)
+
+
+class Followed:
+    """Every rollout as far as the log was followed. Command ids are not kept."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Hot] = {}
+
+    def take(self, entry: Entry) -> Rollout | None:
+        """Fold one more record; the rollout after it. None: its chain is broken, and it is others' to report."""
+        hot = self._held.get(entry.rollout) or self._held.setdefault(entry.rollout, Hot(entry.rollout))
+        hot.take(entry)
+        hot.accepted.clear()
+        return None if hot.stopped else hot.rollout
+
+    def get(self, rollout: str) -> Rollout | None:
+        """The rollout of this id, as of its last record that could be read; None: nothing of it is known."""
+        hot = self._held.get(rollout)
+        return hot.rollout if hot is not None else None
+
+    def ids(self) -> tuple[str, ...]:
+        """Of all rollouts, in the order of their first records."""
+        return tuple(self._held)
