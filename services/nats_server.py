@@ -53,10 +53,14 @@ def find_server(named: str = "") -> str:
 
 async def launch(binary: str, *arguments: str) -> asyncio.subprocess.Process:
     """Start the binary so that it ends with this process (on Linux, by the kernel; elsewhere on the next start)."""
-    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid())]
     return await asyncio.create_subprocess_exec(
-        *launcher, binary, *arguments, start_new_session=True, stdin=subprocess.DEVNULL
+        *bound(binary, *arguments), start_new_session=True, stdin=subprocess.DEVNULL
     )
+
+
+def bound(*command: str) -> list[str]:
+    """The command line that runs `command` so that it ends with this process."""
+    return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *command]
 
 
 def command_line(pid: int) -> str:

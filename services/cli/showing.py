@@ -1,4 +1,4 @@
-"""`cutover demo` and `cutover simulate`: a plan carried out on an imagined clock.
+"""`cutover demo` and `cutover simulate`: a plan carried out on an imagined clock, or live.
 
 One rule: neither touches a running service.
 """
@@ -120,23 +120,29 @@ def demo(
     breach: Annotated[
         bool, typer.Option("--breach", help="A criterion fails after the cutover: halt, roll back, try again, succeed.")
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="In real time: Prometheus measures a real service, CI's events tell of deploys."),
+    ] = False,
     pace: Annotated[str, typer.Option(help="The pause between steps, like 1s or 200ms; 0 for none.")] = "0.3s",
     as_json: AsJson = False,
 ) -> None:
     """Watch a real release plan being carried out, from adoption to closed, on an imagined clock.
 
-    Everything runs in this process, in a temporary folder that is removed at the end. With --json the story is told
-    on stderr, and stdout holds how it ended.
+    Everything runs in this process, in a temporary folder that is removed at the end. With --live the plan is one of
+    seconds instead of days, and Prometheus must be installed. With --json the story is told on stderr, and stdout
+    holds how it ended.
     """
     match = PACE.fullmatch(pace.strip())
     if match is None:
         raise CannotAsk(f"--pace: expected a time like 1s or 200ms, found {pace!r}")
-    from services.demo import play
+    from services.demo import play, play_live
 
+    told = play_live if live else play
     seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
     if not as_json:
-        play(breach=breach, pace=seconds)
+        told(breach=breach, pace=seconds)
         return
     with redirect_stdout(sys.stderr):
-        ending = play(breach=breach, pace=seconds)
+        ending = told(breach=breach, pace=seconds)
     print_json(ending)

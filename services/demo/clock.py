@@ -1,12 +1,26 @@
-"""A clock that can be set forward.
+"""The clocks of the demo: an imagined one that can be set forward, and the wall's.
 
-One rule: it runs like any clock and only ever jumps ahead.
+One rule: each runs like any clock, and `jump` ends when it shows the time asked for.
 """
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from services.cli.times import local, span
+
+
+class Clock(Protocol):
+    """What a demo needs of a clock; calling it gives the time in UTC."""
+
+    def __call__(self) -> datetime: ...
+
+    def jump(self, to: datetime) -> None: ...
+
+    def moves(self, to: datetime, zone: str) -> str:
+        """What the narrator says of a jump that is about to come."""
 
 
 class ImaginedClock:
@@ -21,6 +35,22 @@ class ImaginedClock:
     def jump(self, to: datetime) -> None:
         """Set it to `to`, unless that is already past."""
         self._ahead += max(timedelta(0), to - self())
+
+    def moves(self, to: datetime, zone: str) -> str:
+        return f"The clock moves on to {local(max(to, self()), zone)}"
+
+
+class WallClock:
+    """The time that everybody has. A jump is a wait."""
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC)
+
+    def jump(self, to: datetime) -> None:
+        time.sleep(max(0.0, (to - self()).total_seconds()))
+
+    def moves(self, to: datetime, zone: str) -> str:
+        return f"{span(to - self()).capitalize()} of waiting, to {to:%H:%M:%S} {zone}"
 
 
 def _wall() -> datetime:

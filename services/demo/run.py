@@ -18,6 +18,7 @@ from services.cli.screen import out, say
 from services.client import CannotAsk
 from services.demo import story
 from services.demo.cast import MORGAN
+from services.demo.clock import ImaginedClock
 from services.demo.theatre import Theatre
 
 ROLLOUT = "vaos-service-integration"
@@ -45,7 +46,7 @@ def play(*, breach: bool = False, pace: float = 0.3) -> Ending:
     plan, complete = load(draft).plan, load(filled, ROLLOUT).plan
     start = datetime.fromisoformat(BEGINS).replace(tzinfo=ZoneInfo(plan.time_zone))
     say(f"Starting everything in this process, on a temporary folder ({plan.title}).", "dim")
-    with Theatre(plan.id, start, plan.time_zone, pace) as on:
+    with Theatre(plan.id, ImaginedClock(start), plan.time_zone, pace) as on:
         _until_decided(on, plan, complete, draft, filled)
         story.cut_over(on, complete)
         if breach:
@@ -57,7 +58,7 @@ def play(*, breach: bool = False, pace: float = 0.3) -> Ending:
         story.live(on, complete)
         story.results(on, complete)
         story.closed(on, complete)
-        return _curtain(on, breach, time.monotonic() - began)
+        return curtain(on, breach, time.monotonic() - began)
 
 
 def _until_decided(on: Theatre, plan: Plan, complete: Plan, draft: Path, filled: Path) -> None:
@@ -86,7 +87,7 @@ def _second_try(on: Theatre, plan: Plan) -> None:
     on.later("2022-08-20T08:00", "a day after the cutover")
 
 
-def _curtain(on: Theatre, breach: bool, seconds: float) -> Ending:
+def curtain(on: Theatre, breach: bool, seconds: float) -> Ending:
     """The end of the trail, and the numbers."""
     on.scene("The trail, from its end")
     on.acts(MORGAN, "audit", on.rollout, "--last", str(TAIL))

@@ -1,4 +1,4 @@
-"""The whole service on a temporary folder, in a thread of this process, under an imagined clock.
+"""The whole service on a temporary folder, in a thread of this process, under the clock of the demo.
 
 One rule: whatever happens in the demo happens through the command line, as the person who is acting.
 """
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +24,11 @@ from msgspec.structs import replace
 from rich.text import Text
 
 from services.cli.asking import Caller
-from services.cli.screen import Finding, out
+from services.cli.screen import Finding, bullets, out
 from services.cli.times import instant, local
 from services.client import Client, Json
 from services.demo.cast import CAST, Person
-from services.demo.clock import ImaginedClock
+from services.demo.clock import Clock
 from services.settings import Settings
 from services.up import serve
 
@@ -43,18 +43,32 @@ class DemoFailed(Finding):
 class Theatre:
     """Everything the story needs: the service, the people's tokens, and the screen."""
 
-    def __init__(self, rollout: str, start: datetime, zone: str, pace: float) -> None:
+    def __init__(
+        self,
+        rollout: str,
+        clock: Clock,
+        zone: str,
+        pace: float,
+        *,
+        cast: tuple[Person, ...] = CAST,
+        prometheus: str = "",
+    ) -> None:
         self.rollout = rollout
-        self.clock = ImaginedClock(start)
+        self.clock = clock
         self.zone = zone
         self.pace = pace
+        self.cast = cast
         self.tokens: dict[str, str] = {}
         self.seen: dict[str, int] = {}
         self.refused = 0
         self._folder = tempfile.TemporaryDirectory(prefix="cutover-demo-")
         port = _free_port()
         self.settings = Settings(
-            data=Path(self._folder.name), port=port, url=f"http://127.0.0.1:{port}", default_approvers=()
+            data=Path(self._folder.name),
+            port=port,
+            url=f"http://127.0.0.1:{port}",
+            default_approvers=(),
+            prometheus=prometheus,
         )
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -69,7 +83,7 @@ class Theatre:
         if not self._wait(lambda: self._ready.is_set() or not self._thread.is_alive()) or self._failure:
             raise DemoFailed(f"the service did not start: {self._failure or f'not ready after {PATIENCE:g} s'}")
         self._admin = Client(self.settings.url, (self.settings.data / "admin.token").read_text().strip())
-        for person in CAST:
+        for person in self.cast:
             self.tokens[person.name] = self._admin.add_token(person.name, person.role, person.titles)["token"]
         return self
 
@@ -109,6 +123,10 @@ class Theatre:
     def says(self, text: str) -> None:
         """The narrator."""
         out().print(Text(f"\n{text}", style="italic"))
+
+    def lists(self, items: Iterable[str]) -> None:
+        """The narrator reads out."""
+        out().print(bullets(items))
 
     def scene(self, title: str) -> None:
         """A new part of the story, with the time in the plan."""
@@ -162,12 +180,22 @@ class Theatre:
             if found.get(name) != value:
                 raise DemoFailed(f"{name}: expected {value!r}, found {found.get(name)!r}")
 
+    def awaits(self, **wanted: object) -> None:
+        """Wait until the rollout stands like this by itself."""
+        if not self._wait(lambda: all(self.status().get(name) == value for name, value in wanted.items())):
+            raise DemoFailed(f"waited {PATIENCE:g} s for {wanted}, found {self.status()['phase']!r}")
+
     def next_thing(self) -> None:
         """Set the clock to whatever is due next, and wait until the service has done it."""
         coming = self.status().get("next")
         if not coming:
             raise DemoFailed("the story waits for something to come due, and nothing is")
         self._forward(instant(coming["at"]), f"until what is due next: {coming['what']}")
+
+    def rests(self) -> None:
+        """Set the clock to one due thing after another, until nothing more is due."""
+        while self.status().get("next"):
+            self.next_thing()
 
     def later(self, when: str, why: str) -> None:
         """Set the clock to a local time of the plan, such as "2022-08-01T09:00"."""
@@ -176,8 +204,9 @@ class Theatre:
 
     def _forward(self, to: datetime, why: str) -> None:
         self._breathe()
+        out().print(Text(f"\n>> {self.clock.moves(to, self.zone)}, {why}.", style="bold magenta"))
+        sys.stdout.flush()
         self.clock.jump(to)
-        out().print(Text(f"\n>> The clock moves on to {local(self.clock(), self.zone)}, {why}.", style="bold magenta"))
         if not self._wait(self._nothing_owed):
             raise DemoFailed(f"the service did not do in time what is due: {self.status().get('next')}")
 
