@@ -6,13 +6,11 @@ from what was written down, so both outlive every restart and rebuild.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 from nats.aio.client import Client
 
 from events.signals import Origin, Outcome
@@ -20,7 +18,8 @@ from services.intake.rules import identity
 from services.intake.understanding import HTTP, SUBJECT
 from services.log import streams
 from services.log.feed import Feed
-from services.log.protocol import LogFull, Unavailable
+from services.log.protocol import LogFull
+from services.log.replies import ACKS, FOUND, INFOS, Ack, Info, insist
 from services.log.requests import Requests, Unknown
 
 CONSUMER = "intake"
@@ -29,10 +28,6 @@ AGAIN = f"{OUTCOME}again."
 AT_ONCE = 64  # signals on their way to disk; more are asked to come again
 TRY = 2.5
 LIMIT = 8.0
-_PAUSE = 0.1
-_NO_SUCH_MESSAGE = 10037
-
-T = TypeVar("T")
 
 
 class Busy(Exception):
@@ -51,38 +46,6 @@ class Listed(NamedTuple):
 
     outcomes: list[Outcome]
     waiting: int
-
-
-class _Error(Struct):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Ack(Struct):
-    seq: int = 0
-    duplicate: bool = False
-    error: _Error | None = None
-
-
-class _Stored(Struct):
-    data: bytes = b""
-
-
-class _Found(Struct):
-    message: _Stored | None = None
-    error: _Error | None = None
-
-
-class _State(Struct):
-    last_seq: int = 0
-
-
-class _Info(Struct):
-    state: _State | None = None
-    num_pending: int = 0
-    num_ack_pending: int = 0
-    error: _Error | None = None
 
 
 class SignalStore:
@@ -125,12 +88,10 @@ class SignalStore:
         async def attempt() -> Outcome | None:
             query = msgspec.json.encode({"last_by_subj": f"{OUTCOME}{identity(origin)}"})
             answer = await self._requests.ask(f"$JS.API.STREAM.MSG.GET.{streams.OUTCOMES}", query, within=TRY)
-            found = msgspec.json.decode(answer.data, type=_Found)
-            if found.error is not None and found.error.err_code != _NO_SUCH_MESSAGE:
-                raise Unknown(found.error.description)
-            return msgspec.json.decode(found.message.data, type=Outcome) if found.message else None
+            found = FOUND.decode(answer.data).there()
+            return msgspec.json.decode(found.data, type=Outcome) if found else None
 
-        return await _insist(attempt, "the outcome cannot be read")
+        return await insist(attempt, "the outcome cannot be read", limit=LIMIT)
 
     async def latest(self, count: int) -> Listed:
         """The last outcomes, oldest first."""
@@ -148,36 +109,23 @@ class SignalStore:
                         return found[-count:]
             raise AssertionError("a feed does not end by itself")
 
-        return Listed(await _insist(attempt, "the outcomes cannot be read"), await self.waiting())
+        return Listed(await insist(attempt, "the outcomes cannot be read", limit=LIMIT), await self.waiting())
 
     # -- inside
 
-    async def _info(self, subject: str) -> _Info:
-        async def attempt() -> _Info:
+    async def _info(self, subject: str) -> Info:
+        async def attempt() -> Info:
             answer = await self._requests.ask(subject, b"", within=TRY)
-            return msgspec.json.decode(answer.data, type=_Info)
+            return INFOS.decode(answer.data)
 
-        return await _insist(attempt, "no answer from JetStream")
+        return await insist(attempt, "no answer from JetStream", limit=LIMIT)
 
-    async def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> _Ack:
-        async def attempt() -> _Ack:
+    async def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> Ack:
+        async def attempt() -> Ack:
             answer = await self._requests.ask(subject, data, within=TRY, headers=headers)
-            ack = msgspec.json.decode(answer.data, type=_Ack)
+            ack = ACKS.decode(answer.data)
             if ack.error is not None:
-                words = f"{ack.error.description} ({ack.error.err_code})"
-                raise LogFull(words) if ack.error.code < 500 else Unknown(words)
+                raise LogFull(ack.error.words()) if ack.error.code < 500 else Unknown(ack.error.words())
             return ack
 
-        return await _insist(attempt, "no answer to a signal; it may have been kept")
-
-
-async def _insist(attempt: Callable[[], Awaitable[T]], failing: str) -> T:
-    """Try again while the outcome is unknown, for up to the limit; then Unavailable."""
-    end = asyncio.get_running_loop().time() + LIMIT
-    while True:
-        try:
-            return await attempt()
-        except Unknown as why:
-            if asyncio.get_running_loop().time() > end:
-                raise Unavailable(f"{failing}: {why}") from why
-            await asyncio.sleep(_PAUSE)
+        return await insist(attempt, "no answer to a signal; it may have been kept", limit=LIMIT)

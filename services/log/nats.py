@@ -15,7 +15,6 @@ from contextlib import aclosing, suppress
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 from nats.aio.client import Client
 
 from events.codec import ATTEMPT_SUBJECT, log_subject, rollout_of
@@ -23,57 +22,19 @@ from services.log import streams
 from services.log.feed import SILENCE, Feed
 from services.log.ids import check_id, is_id
 from services.log.protocol import Conflict, Entry, Gap, LogFull, Unavailable
+from services.log.replies import ACKS, FOUND, INFOS, PAUSES, Ack, Failure, Stored, insist
 from services.log.requests import Requests, Unknown
 
 TRY = 2.5  # seconds to wait for one answer
 LIMIT = 10.0  # seconds until an append or a read says Unavailable
 LARGEST = streams.LARGEST - 1024  # bytes of a record; the headers need the rest
 _SINGLES = 3  # records read one by one before a consumer is made
-_PAUSES = (0.02, 0.05, 0.1, 0.25)  # seconds between tries
 _WRONG_SEQUENCE = {10071, 10164}
 _STILL_UNKNOWN = {10158}  # "duplicate in process"
 _PERMANENT = {10077, 10054, 10109, 10023, 10047}  # limits (as 503), size, sealed, storage full
-_NO_SUCH_MESSAGE = 10037
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,128}")
 
 T = TypeVar("T")
-
-
-class _Error(Struct):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Ack(Struct):
-    seq: int = 0
-    duplicate: bool = False
-    error: _Error | None = None
-
-
-class _Stored(Struct):
-    subject: str
-    seq: int
-    data: bytes = b""
-
-
-class _Found(Struct):
-    message: _Stored | None = None
-    error: _Error | None = None
-
-
-class _State(Struct):
-    last_seq: int
-
-
-class _Info(Struct):
-    state: _State | None = None
-    error: _Error | None = None
-
-
-_acks = msgspec.json.Decoder(_Ack)
-_founds = msgspec.json.Decoder(_Found)
-_infos = msgspec.json.Decoder(_Info)
 
 
 class JetStreamLog:
@@ -101,7 +62,7 @@ class JetStreamLog:
 
         async def attempt() -> int:
             message = await self._requests.ask(subject, data, within=self._try_for, headers=headers)
-            ack = _acks.decode(message.data)
+            ack = ACKS.decode(message.data)
             if ack.error is None and not ack.duplicate:
                 return ack.seq
             _refuse(ack.error)
@@ -111,7 +72,7 @@ class JetStreamLog:
         self._seen = max(self._seen, revision)
         return revision
 
-    async def _settle(self, rollout: str, data: bytes, expected: int, expected_head: int | None, ack: _Ack) -> int:
+    async def _settle(self, rollout: str, data: bytes, expected: int, expected_head: int | None, ack: Ack) -> int:
         """Who appended after `expected`: we (its revision), another (Conflict), or nobody (Unknown: send again).
 
         We are recognised by all our bytes: the same command id over other bytes is a decision made elsewhere.
@@ -199,11 +160,11 @@ class JetStreamLog:
                     trouble_since = loop.time()  # it worked, in silence, until now
                 if loop.time() - trouble_since > self._limit:
                     raise Unavailable(f"the log went away while following it from revision {at}: {why}") from why
-                await asyncio.sleep(_PAUSES[-1])
+                await asyncio.sleep(PAUSES[-1])
 
     async def _reaches(self, at: int) -> None:
         """Gap if the log ends below what was read of it; a new leader is given a moment to catch up."""
-        for pause in (*_PAUSES, 0.5, 1.0, 1.0):
+        for pause in (*PAUSES, 0.5, 1.0, 1.0):
             head = await self._head()
             if head >= at:
                 return
@@ -241,41 +202,28 @@ class JetStreamLog:
 
     # -- one request each
 
-    async def _find(self, query: dict[str, int | str]) -> _Stored | None:
+    async def _find(self, query: dict[str, int | str]) -> Stored | None:
         """A stored message from the stream's leader (not by direct get, which may lag), None if there is none."""
         subject = f"$JS.API.STREAM.MSG.GET.{streams.ROLLOUTS}"
         answer = await self._requests.ask(subject, msgspec.json.encode(query), within=self._try_for)
-        found = _founds.decode(answer.data)
-        if found.error is not None and found.error.err_code != _NO_SUCH_MESSAGE:
-            raise Unknown(f"{found.error.description} ({found.error.err_code})")
-        return found.message
+        return FOUND.decode(answer.data).there()
 
     async def _head(self, stream: str = streams.ROLLOUTS) -> int:
         answer = await self._requests.ask(f"$JS.API.STREAM.INFO.{stream}", b"", within=self._try_for)
-        info = _infos.decode(answer.data)
+        info = INFOS.decode(answer.data)
         if info.state is None:
             raise Unknown(f"stream {stream}: {info.error.description if info.error else 'no answer'}")
         return info.state.last_seq
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]], failing: str) -> T:
-        """Try again while the outcome is unknown, for up to the limit; then Unavailable with `failing`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limit
-        pauses = iter(_PAUSES)
-        while True:
-            try:
-                return await attempt()
-            except Unknown as why:
-                if loop.time() > deadline:
-                    raise Unavailable(f"{failing}: {why}") from why
-                await asyncio.sleep(next(pauses, _PAUSES[-1]))
+        return await insist(attempt, failing, limit=self._limit)
 
 
-def _refuse(error: _Error | None) -> None:
+def _refuse(error: Failure | None) -> None:
     """Raise for an answer that is final or unknown; return for one that the log's bytes must settle."""
     if error is None or error.err_code in _WRONG_SEQUENCE:
         return
-    words = f"{error.description} ({error.err_code})"
+    words = error.words()
     if error.err_code in _PERMANENT:
         raise LogFull(f"the log refuses the record: {words}")
     if error.code >= 500 or error.err_code in _STILL_UNKNOWN:
@@ -292,7 +240,7 @@ def _whole(batch: Sequence[Entry], after: int) -> None:
             raise Gap(f"expected revision {wanted}, found {entry.revision}: the log was cut or damaged")
 
 
-def _entry(stored: _Stored) -> Entry:
+def _entry(stored: Stored) -> Entry:
     return Entry(stored.seq, rollout_of(stored.subject), stored.data)
 
 
