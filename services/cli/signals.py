@@ -15,7 +15,7 @@ from rich.text import Text
 from services.cli.asking import caller, client
 from services.cli.screen import AsJson, Finding, bullets, out, print_json, say
 from services.cli.times import instant
-from services.cli.wording import READING, SAYING
+from services.cli.wording import MOVING, READING
 from services.client import Json
 from services.intake import publishing
 from services.intake.publishing import NoVerdict
@@ -26,7 +26,7 @@ publish = typer.Typer(help="Tell Cutover what CI did.", no_args_is_help=True)
 def add_signals(app: typer.Typer) -> None:
     """Add both."""
     app.command("signals", epilog="Example: cutover signals --last 50", rich_help_panel=READING)(signals)
-    app.add_typer(publish, name="publish", rich_help_panel=SAYING)
+    app.add_typer(publish, name="publish", rich_help_panel=MOVING)
 
 
 def signals(

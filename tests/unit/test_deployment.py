@@ -36,6 +36,11 @@ def test_every_role_runs_as_a_service_and_no_service_runs_another() -> None:
     assert commands["init"] == ["init"]
 
 
+def test_the_page_about_scaling_out_names_every_role() -> None:
+    page = (ROOT / "docs/how-to/run-scaled-out.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(ROLES)
+
+
 @pytest.mark.parametrize("name", [*ROLES, "init"])
 def test_a_service_connects_to_every_node_by_its_own_account(name: str) -> None:
     variable = f"CUTOVER_NATS_PASSWORD_{name.upper()}"
