@@ -1,8 +1,10 @@
 # Everything runs from .venv, which is made from the lock files; nothing else on the machine is touched.
-#   make demo [ARGS=--breach]   a whole rollout, from adoption to closed, on this machine
+#   make demo [ARGS=--breach]   a whole rollout, from adoption to closed, on this machine; ARGS=--live in real time
 #   make test                   what CI runs
+#   make test-live              the part of it that needs Prometheus (apt-get install prometheus), which must be there
 #   make test-long              the same with far more of it: sequences, kills, records
 #   make bench                  measures the log; ARGS=--save keeps the table in docs/reference/benchmarks.md
+#   make bench-signals          measures signals and verdicts; ARGS=--save keeps docs/reference/benchmarks-signals.md
 #   make docs                   writes the generated parts of the README and docs/reference again
 #   make lock                   resolves pyproject.toml anew into the lock files
 
@@ -14,7 +16,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	--custom-compile-command "make lock"
 WORKERS ?= 2
 
-.PHONY: install demo test test-long lint types bench docs lock clean
+.PHONY: install demo test test-live test-long lint types bench bench-signals docs lock clean
 .DELETE_ON_ERROR:
 
 install: .venv/.dev
@@ -45,11 +47,18 @@ types: install
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
+test-live: install
+	@command -v prometheus >/dev/null || { echo "prometheus is not installed: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m prometheus $(ARGS)
+
 test-long: install
 	CUTOVER_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --timeout 3600 $(ARGS)
 
 bench: install
 	$(BIN)/python -m benchmarks.log $(ARGS)
+
+bench-signals: install
+	$(BIN)/python -m benchmarks.signals $(ARGS)
 
 docs: install
 	$(BIN)/python -m services.cli.reference

@@ -11,6 +11,14 @@ from services.connection import Connection, connect_nats
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
 from tests.nats_process import NatsProcess
+from tests.prometheus_process import INSTALLED, MISSING
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without Prometheus its tests are skipped, and say so."""
+    for item in items:
+        if not INSTALLED and item.get_closest_marker("prometheus"):
+            item.add_marker(pytest.mark.skip(reason=MISSING))
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.connected
 ROOT = Path(__file__).parents[2]
 
 
-def demo(*options: str) -> str:
+def demo(*options: str, limit: float = 100) -> str:
     """What the demo prints; it must end well and in time."""
     command = [sys.executable, "-m", "services.cli", "demo", "--pace", "0", *options]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert re.search(r"\nClosed\. \d+ records", done.stdout)
     assert done.stderr == ""

@@ -12,12 +12,13 @@ import pytest
 from tests.e2e.test_demo import ROOT, demo, in_order
 from tests.prometheus_process import needs_prometheus
 
-pytestmark = pytest.mark.connected
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
+LIMIT = 200  # seconds; alone on a machine it takes a third of it
 
 
 @needs_prometheus
 def test_live_the_criteria_are_measured_and_the_release_is_carried_to_its_end() -> None:
-    text = demo("--live")
+    text = demo("--live", limit=LIMIT)
     in_order(
         text,
         "$ cutover adopt plans/live-demo.yaml",
@@ -50,7 +51,7 @@ def test_live_the_criteria_are_measured_and_the_release_is_carried_to_its_end() 
 
 @needs_prometheus
 def test_live_a_breach_is_found_and_rolled_back_with_nobodys_help() -> None:
-    text = demo("--live", "--breach")
+    text = demo("--live", "--breach", limit=LIMIT)
     in_order(
         text,
         "The whole toggle group is on for everyone",
