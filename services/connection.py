@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ logger = logging.getLogger("cutover.nats")
 PING_EVERY = 1  # seconds; a frozen server is given up after three of them
 RECONNECT_WAIT = 0.1  # seconds between tries at one server
 CONNECT_LIMIT = 10.0  # seconds for the first connection
+
+REFUSED = "Authorization"  # in the words of a server that does not let us in: asking again is of no use
 
 Listener = Callable[[], Awaitable[None]]
 
@@ -62,24 +65,47 @@ async def connect_nats(
     From then on the connection comes back by itself for ever. `options` go to nats-py and win over ours.
     Raises CannotConnect.
     """
-    connection = Connection()
-    if on_reconnect is not None:
-        connection.on_reconnect(on_reconnect)
-    errors = _Errors()
-    trying = asyncio.create_task(connection.connect(**(_options(url, name, connection, errors) | options)))
     try:
-        await asyncio.wait({trying}, timeout=limit)
+        where = without_password(url)
+    except ValueError as error:
+        raise CannotConnect(f"not the address of a NATS server: {error}") from error
+    errors = _Errors()
+    until = asyncio.get_running_loop().time() + limit
+    while True:
+        connection = Connection()
+        if on_reconnect is not None:
+            connection.on_reconnect(on_reconnect)
+        found = _options(url, name, connection, errors) | options
+        if await _first(connection, found, until):
+            connection.options["allow_reconnect"] = True
+            errors.connected = True
+            return connection
+        if REFUSED in errors.last:
+            raise CannotConnect(f"cannot connect to NATS at {where}: {errors.last}")
+        if asyncio.get_running_loop().time() >= until:
+            raise CannotConnect(f"no NATS server at {where} within {limit:g} s: {errors.last}")
+        await asyncio.sleep(RECONNECT_WAIT)
+
+
+async def _first(connection: Connection, options: dict[str, Any], until: float) -> bool:
+    """One try at the first connection; nats-py's own would go on for ever, and hold on to what it had opened."""
+    trying = asyncio.create_task(connection.connect(**options, allow_reconnect=False))
+    try:
+        await asyncio.wait({trying}, timeout=max(0.0, until - asyncio.get_running_loop().time()))
         await _end(trying)
-        if trying.cancelled():
-            raise CannotConnect(f"no NATS server at {without_password(url)} within {limit:g} s: {errors.last}")
-        if (error := trying.exception()) is not None:
-            raise CannotConnect(f"cannot connect to NATS at {without_password(url)}: {error}") from error
+        if not trying.cancelled() and trying.exception() is None:
+            return True
     except BaseException:
         await _end(trying)
-        await connection.close()
+        await _hang_up(connection)
         raise
-    errors.connected = True
-    return connection
+    await _hang_up(connection)
+    return False
+
+
+async def _hang_up(connection: Connection) -> None:
+    with suppress(AssertionError):  # nats-py has not even begun
+        await connection.close()
 
 
 async def _end(trying: asyncio.Task[None]) -> None:
