@@ -8,21 +8,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from services.up import ROLES
+from tests.cdevents import deploy, structured
 from tests.nats_cluster import Cluster, free_ports, start_cluster
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(150)]
 
 ROOT = Path(__file__).resolve().parents[2]
-ROLES = ("engine", "projector", "clock", "api")
 LIMIT = 60.0  # seconds for everything to be ready on a busy machine
 
 
 class Apart:
-    """Four processes, one data folder, one cluster."""
+    """A process for each role, one data folder, one cluster."""
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
@@ -83,8 +85,8 @@ def apart(tmp_path: Path) -> Iterator[Apart]:
         roles.wait_until(roles.ready)
         yield roles
     finally:
-        for role in tuple(roles.processes):
-            roles.kill(role)
+        for started in list(roles.processes):
+            roles.kill(started)
         cluster.kill_all()
 
 
@@ -110,9 +112,42 @@ def test_a_rollout_is_adopted_read_and_stepped_through_by_roles_apart(apart: Apa
             )
 
         apart.wait_until(reminded)
+        hear_measure_and_tell(apart, client)
 
         apart.kill("engine")
         halted = {"type": "halt", "reason": "the engine is gone"}
         assert client.post("/v1/rollouts/apart/commands", json=halted).status_code == 503
         apart.start("engine")
         apart.wait_until(lambda: client.post("/v1/rollouts/apart/commands", json=halted).status_code == 200)
+
+
+def hear_measure_and_tell(apart: Apart, client: httpx.Client) -> None:
+    """What intake, monitor and herald do on a cluster, each by its own account."""
+    plan = {
+        "title": "Heard, measured, told",
+        "toggles": {"apart_one": "one"},
+        "deploy": {"services": ["api"], "watch": [{"title": "Deployed", "until": "1 hour"}], "criteria": ["Load"]},
+        "criteria": {"Load": {"below": "5s", "reading": "load", "fresh": "1 hour", "every": "5 seconds"}},
+        "testing": {"waived": "a small change"},
+        "report_issues": [{"for": "everything", "channel": "the-team"}],
+    }
+    begun = client.post("/v1/rollouts?id=inputs", json=plan)
+    assert begun.status_code == 201, begun.text
+    headers = {"Content-Type": "application/cloudevents+json"}
+    sent = client.post("/v1/signals", content=structured(deploy("v1", id_="d-1")), headers=headers)
+    assert sent.status_code == 202, sent.text + apart.said()
+
+    def facts(name: str) -> list[dict[str, Any]]:
+        items = client.get("/v1/rollouts/inputs/audit", params={"fact": name}).json()["items"]
+        return [item for item in items if item["outcome"] != "refused"]
+
+    apart.wait_until(lambda: len(facts("deploy_reported")) == 1)
+    assert client.get("/v1/signals").json()["items"][0]["result"] == "done"
+    said = client.post("/v1/rollouts/inputs/readings", json={"name": "load", "value": "250 ms"})
+    assert said.status_code == 202, said.text + apart.said()
+    apart.wait_until(lambda: any(fact["data"]["verdict"] == "pass" for fact in facts("verdict_recorded")))
+    assert {fact["subject"] for fact in facts("verdict_recorded")} == {"monitor"}
+    reported = client.post("/v1/rollouts/inputs/commands", json={"type": "report_issue", "text": "it is slow"})
+    assert reported.status_code == 200, reported.text
+    apart.wait_until(lambda: any(fact["data"]["outcome"] == "not sent" for fact in facts("announced")))
+    assert {fact["subject"] for fact in facts("announced")} == {"herald"}
