@@ -24,11 +24,10 @@ def is_reading(origin: Origin) -> bool:
 async def keep(kept: Kept, over: cloudevents.Over, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
     """Keep it; what became of it in words. Raises NotUnderstood, and LogError while it cannot be kept."""
     event = cloudevents.event(headers, body, over)
+    at = cloudevents.instant(event.time) or now
     try:
-        when = datetime.fromisoformat(event.time) if event.time else now
-        at = when if when.tzinfo is not None else now
         reading = await take_reading(kept, event.data, source=event.source, id=event.id, time=at, now=now)
-    except (NoReading, ValueError) as error:
+    except NoReading as error:
         raise NotUnderstood(f"data: {error}") from error
     except TROUBLES as error:
         raise LogError(f"the reading cannot be kept now: {error or type(error).__name__}") from error
