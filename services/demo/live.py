@@ -68,10 +68,11 @@ def _released(
 ) -> None:
     """From the pipeline's events to everyone."""
     on, plan, _ = stage
+    began = on.status()["revision"]
     _deployed(stage, version, bears)
     if meanwhile is not None:
         meanwhile(on, plan)
-    _watched(stage)
+    _watched(on, began)
     _tested(stage, session)
     on.scene("Go or no-go")
     story.decided(on, plan, version)
@@ -88,11 +89,10 @@ def _deployed(stage: Stage, version: str, bears: int) -> None:
     on.expects(phase="code_deploy", exposure="nobody")
 
 
-def _watched(stage: Stage) -> None:
-    """The watch is the monitor's; it is looked at."""
-    on = stage.on
-    began = on.status()["revision"]
+def _watched(on: Theatre, began: int) -> None:
+    """The watch is the monitor's, until it has judged the full time good; then it is looked at."""
     on.rests()
+    on.awaits(blockers=[])
     on.says("The watch is over. Nobody has typed a value: the monitor has asked Prometheus every few seconds.")
     _recorded_by_the_monitor(on, began)
 
@@ -160,7 +160,8 @@ def _live(stage: Stage) -> None:
     on.says("May it be declared live? The stage has just begun.")
     on.acts(MORGAN, "go-live", plan.id, ends=WANTING)
     on.next_thing()
-    on.says("Its time is over. The criteria are judged afresh over all of it, and stand in the record of the move.")
+    on.awaits(blockers=[])
+    on.says("Its time is over, and nothing stands in the way: the criteria, judged afresh, stand in the move's record.")
     on.acts(MORGAN, "go-live", plan.id)
     on.acts(KIM, "status", plan.id)
     on.expects(phase="go_live", exposure="everyone")
