@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 kept = MetaData()
 """Tables that are not folds of the log: tokens, the vault. Their modules add them here."""
@@ -24,8 +25,17 @@ def connect(url: str) -> Engine:
     engine = create_engine(target)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_pragmas)
-    kept.create_all(engine)
+    _make_kept(engine)
     return engine
+
+
+def _make_kept(engine: Engine) -> None:
+    """Roles start together: whether a table is there is asked by the statement that makes it."""
+    with engine.begin() as connection:
+        for table in kept.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
