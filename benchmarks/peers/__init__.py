@@ -1,0 +1,1 @@
+"""Other products, started here to be measured beside: none of them is needed to run Cutover."""
