@@ -3,9 +3,11 @@
 One rule: the log holds a random reference and ciphertext; this table maps the HMAC of a user's id to the reference
 and holds the tester's own key. Erasing a tester destroys both; the log still verifies and says nothing more.
 
-The vault key lies in a file outside the database. A user's id is never stored, only its HMAC-SHA256 under that key.
-Each tester's key (AES-256-SIV, RFC 5297: the same text gives the same ciphertext, so a repeated command hashes
-alike) is stored wrapped by AES-256-GCM, bound to its reference. No row is cached: another process may erase it.
+The vault key lies in a file outside the database; nothing is done with it but to derive two others (HKDF). One is for
+the ids: a user's id is not stored, only its HMAC-SHA256. An application that evaluates by itself gets that one
+(`hmac_key`), and can open nothing with it. The other wraps each tester's own key by AES-256-GCM, bound to its
+reference. With a tester's key their texts are sealed (AES-256-SIV, RFC 5297: the same text gives the same ciphertext,
+so a repeated command hashes alike). No row is cached: another process may erase it.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ ERASED = "erased"
 NOBODY_YET = "t-" + "0" * 16
 """What a dry run calls a tester whom the vault does not know: it must not make them known."""
 
+_IDS = b"cutover vault: tester ids"
+_KEYS = b"cutover vault 2: tester keys"  # 2: before it, ids were keyed with the vault key itself; such rows do not open
 _ASKED_AT_ONCE = 500  # databases bound the number of parameters of one statement
 _NONCE_BYTES = 12
 
@@ -62,10 +66,31 @@ class Erased(VaultError):
 
 def vault_key(path: Path) -> bytes:
     """The vault key, from a file (mode 0600) that the first use makes. Raises VaultError for a wrong length."""
-    key = made_once(path, lambda: secrets.token_bytes(KEY_BYTES))
+    return _whole(path, made_once(path, lambda: secrets.token_bytes(KEY_BYTES)))
+
+
+def held_vault_key(path: Path) -> bytes:
+    """The vault key of a service that has been started. Raises VaultError when it cannot be read, and makes none."""
+    try:
+        return _whole(path, path.read_bytes())
+    except OSError as error:
+        raise VaultError(f"the vault key {path} cannot be read: {error.strerror}") from error
+
+
+def _whole(path: Path, key: bytes) -> bytes:
     if len(key) != KEY_BYTES:
         raise VaultError(f"the vault key {path} must be {KEY_BYTES} bytes long; found {len(key)}")
     return key
+
+
+def hmac_key(key: bytes) -> bytes:
+    """The 32 bytes under which users' ids are HMACed, from the vault key. Who has them can tell which of the ids they
+    know are testers'; they open nothing, and the vault key does not follow from them (HKDF-SHA256, RFC 5869)."""
+    return _derived(key, _IDS)
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=purpose).derive(key)
 
 
 class Vault:
@@ -76,13 +101,13 @@ class Vault:
         if len(key) != KEY_BYTES:
             raise VaultError(f"a vault key is {KEY_BYTES} bytes long; found {len(key)}")
         self._engine = engine
-        self._hmac_key = key
-        self._wrapping = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"cutover vault: tester keys").derive(key))
+        self._hmac_key = hmac_key(key)
+        self._wrapping = AESGCM(_derived(key, _KEYS))
         vault.create(engine, checkfirst=True)
         self._check_key()
 
     def hmac(self, user: str) -> str:
-        """HMAC-SHA256 of the user's id under the vault key, in hexadecimal. No I/O."""
+        """HMAC-SHA256 of the user's id (UTF-8) under the tester key, in hexadecimal. No I/O."""
         return hmac.digest(self._hmac_key, user.encode(), hashlib.sha256).hex()
 
     def reference(self, user: str) -> str:
@@ -190,10 +215,13 @@ class Vault:
         try:
             return self._wrapping.decrypt(nonce, ciphertext, reference.encode())
         except InvalidTag as error:
-            raise VaultError(f"the vault key does not open the key of {reference}") from error
+            raise VaultError(
+                f"the vault key does not open the key of {reference}: this is not the vault.key that the testers were "
+                "sealed with, or a Cutover before 0.1.0 sealed them"
+            ) from error
 
     def _check_key(self) -> None:
-        """A lost and newly made key would turn every tester into a stranger without a word."""
+        """A lost and newly made key, or ids keyed in another way, would make every tester a stranger without a word."""
         with self._engine.connect() as connection:
             row = connection.execute(select(vault.c.reference, vault.c.key).limit(1)).first()
         if row is not None:

@@ -18,7 +18,7 @@ from services.cli.running import add_running
 from services.cli.screen import EXIT_CODES, Ending
 from services.cli.showing import add_showing
 from services.cli.signals import add_signals
-from services.cli.testers import add_sessions, testers
+from services.cli.testers import add_sessions, add_tester_key, testers
 from services.cli.tokens import tokens
 from services.cli.verbs import add_verbs
 from services.cli.wording import PLANS, RUNNING, SESSIONS
@@ -48,6 +48,7 @@ add_verbs(app)
 add_showing(app)
 add_running(app)
 add_sessions(app)
+add_tester_key(app)
 app.add_typer(testers, name="testers", rich_help_panel=SESSIONS)
 app.add_typer(tokens, name="token", rich_help_panel=RUNNING)
 

@@ -1,4 +1,4 @@
-"""Testers: what their sessions showed, and forgetting them.
+"""Testers: what their sessions showed, forgetting them, and the key that applications recognize them by.
 
 One rule: a tester's id is never printed; from stdin (`-`) it stays out of the shell's history too.
 """
@@ -13,12 +13,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.asking import caller, client
+from services.cli.asking import caller, client, settings
 from services.cli.reads import AtLeast
-from services.cli.screen import AsJson, bullets, out, print_json, say
+from services.cli.running import Data
+from services.cli.screen import AsJson, bullets, err, out, print_json, say
 from services.cli.times import instant
 from services.cli.verbs import Rollout
-from services.cli.wording import READING
+from services.cli.wording import READING, RUNNING
 from services.client import CannotAsk, Json
 
 testers = typer.Typer(help="Forget people who have tested.", no_args_is_help=True)
@@ -28,6 +29,31 @@ def add_sessions(app: typer.Typer) -> None:
     """Add the question for sessions."""
     example = "Example: cutover sessions vaos-service-integration"
     app.command("sessions", epilog=example, rich_help_panel=READING)(sessions)
+
+
+def add_tester_key(app: typer.Typer) -> None:
+    """Add the command that prints the tester key."""
+    example = "Example: cutover tester-key --data /var/lib/cutover > tester.key"
+    app.command("tester-key", epilog=example, rich_help_panel=RUNNING)(show_tester_key)
+
+
+def show_tester_key(ctx: typer.Context, data: Data = None, as_json: AsJson = False) -> None:
+    """Print the key by which an application that evaluates flags itself recognizes testers.
+
+    It is derived from vault.key in the data folder, so this runs where that is. It opens nothing in the vault; but
+    whoever has it can tell which of the ids they know are testers'. Hand it over like a password.
+    """
+    from services.vault import VaultError, held_vault_key, hmac_key
+
+    try:
+        key = hmac_key(held_vault_key((data or settings(ctx).data) / "vault.key")).hex()
+    except VaultError as error:
+        raise CannotAsk(str(error), "Run it where the service's data folder is: --data FOLDER") from error
+    if as_json:
+        print_json({"tester_key": key})
+        return
+    say("Keep it like a password: whoever has it can tell which of the ids they know are testers'.", to=err())
+    out().print(Text(key), soft_wrap=True)
 
 
 def sessions(ctx: typer.Context, rollout: Rollout, at_least: AtLeast = 0, as_json: AsJson = False) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec.structs import replace
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from events.facts import Evidence, WorkflowResult
 from services.database import connect
@@ -27,7 +30,7 @@ from services.rollout.commands import (
     WaiveWorkflow,
 )
 from services.sealing import SessionCommand
-from services.vault import ERASED, NOBODY_YET, Erased, Vault, VaultError, vault, vault_key
+from services.vault import ERASED, NOBODY_YET, Erased, Vault, VaultError, held_vault_key, hmac_key, vault, vault_key
 
 KEY = bytes(range(32))
 VETERAN = "veteran-0042@example.org"
@@ -52,8 +55,15 @@ def test_a_user_keeps_one_reference_that_says_nothing_about_them(safe: Vault) ->
     assert int(reference[2:], 16) >= 0
 
 
-def test_the_hmac_is_hmac_sha256_under_the_vault_key(safe: Vault) -> None:
-    assert safe.hmac(VETERAN) == standard_hmac.new(KEY, VETERAN.encode(), hashlib.sha256).hexdigest()
+def test_the_hmac_is_hmac_sha256_under_the_tester_key(safe: Vault) -> None:
+    key = HKDF(SHA256(), 32, salt=None, info=b"cutover vault: tester ids").derive(KEY)
+    assert hmac_key(KEY) == key
+    assert safe.hmac(VETERAN) == standard_hmac.new(key, VETERAN.encode(), hashlib.sha256).hexdigest()
+
+
+def test_the_tester_key_never_changes() -> None:
+    key = "afbec10eab3ffa6637769005c197a38bb29f37b345e8c62482ca2ad3827874ef"
+    assert hmac_key(KEY).hex() == key
 
 
 def test_references_give_their_hmacs_and_unknown_ones_are_left_out(safe: Vault) -> None:
@@ -214,6 +224,26 @@ def test_a_vault_does_not_open_with_another_key(safe: Vault, url: str) -> None:
     safe.reference(VETERAN)
     with pytest.raises(VaultError, match="does not open the key of t-"):
         Vault(connect(url), bytes(32))
+
+
+def test_testers_whose_ids_were_keyed_with_the_vault_key_itself_are_noticed(url: str) -> None:
+    engine = connect(url)
+    old = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"cutover vault: tester keys").derive(KEY))
+    wrapped = bytes(12) + old.encrypt(bytes(12), b"a key", b"t-0123456789abcdef")
+    hmac = standard_hmac.new(KEY, VETERAN.encode(), hashlib.sha256).hexdigest()
+    with engine.begin() as connection:
+        connection.execute(insert(vault).values(hmac=hmac, reference="t-0123456789abcdef", key=wrapped))
+    with pytest.raises(VaultError, match=r"does not open the key of t-0123456789abcdef.*before 0\.1\.0"):
+        Vault(engine, KEY)
+
+
+def test_a_vault_key_that_is_only_read_is_never_made(tmp_path: Path) -> None:
+    path = tmp_path / "vault.key"
+    with pytest.raises(VaultError, match="cannot be read: No such file"):
+        held_vault_key(path)
+    assert not path.exists()
+    key = vault_key(path)
+    assert held_vault_key(path) == key
 
 
 def _reference_in_another_process(url: str, start: object, found: object) -> None:
