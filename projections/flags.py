@@ -72,6 +72,7 @@ class FlagSnapshot(Struct, frozen=True, omit_defaults=True):
     windows: tuple[Window, ...] = ()
     testers: dict[str, str] = {}
     retired: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()  # who reads the group, as the plan says; "va.gov" among them: anybody may
 
 
 class Answer(Struct, frozen=True):
@@ -115,7 +116,7 @@ def _evolve(snapshot: FlagSnapshot, fact: Fact, when: datetime) -> FlagSnapshot:
     """Facts that say nothing about who has the group on leave it as it is."""
     match fact:
         case PlanAdopted(plan=plan) | PlanRevised(plan=plan):
-            return replace(snapshot, toggles=_keys(plan, snapshot.retired))
+            return replace(snapshot, toggles=_keys(plan, snapshot.retired), readers=plan.readers)
         case PhaseEntered(phase="cancelled"):  # the keys are free for another rollout
             return replace(snapshot, phase="cancelled", toggles=(), exposure=NOBODY, windows=())
         case PhaseEntered(phase=phase):

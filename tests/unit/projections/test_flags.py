@@ -220,3 +220,16 @@ def test_the_answer_knows_no_toggle(after: timedelta, user: str) -> None:
     exposed = snapshot(percentage(50), window)
     renamed = replace(exposed, toggles=("z",))
     assert evaluate(exposed, user, START + after, known) == evaluate(renamed, user, START + after, known)
+
+
+def test_the_snapshot_says_who_reads_the_group_as_the_plan_says() -> None:
+    history = History("vaos")
+    adopted = folded(history.adopted())
+    assert adopted.readers == ("ofrep", "va.gov", "in-process")
+    narrower = history.add("revise_plan", f.PlanRevised(replace(plan("vaos"), readers=("ofrep",))))
+    assert fold(adopted, codec.decode(narrower.data), 2).readers == ("ofrep",)
+
+
+def test_a_snapshot_stored_before_readers_were_known_lets_nobody_in_without_a_token() -> None:
+    old = b'{"v":1,"rollout":"vaos","revision":1,"when":"2022-07-29T12:00:00Z","phase":"planned","toggles":["a"]}'
+    assert decode(old).readers == ()
