@@ -41,18 +41,22 @@ def take(known: Known | None, rollout: str, revision: int, data: bytes) -> Taken
     """What is known after the record stored as `data`. Raises codec.Unreadable or chain.BrokenChain."""
     record = decode(data)
     own = digest(data)
+    check_chain(*((known.hash, known.ordinal) if known else ("", 0)), record, rollout)
+    after = added(known, record, revision, own)
+    return Taken(after, record, audit.rows(revision, own, record, after.texts))
+
+
+def added(known: Known | None, record: Record, revision: int, own: str) -> Known:
+    """What is known after a record that was checked before; `own`: the hash of its stored bytes."""
     if known is None:
-        check_chain("", 0, record, rollout)
         names = _names({}, record)
         results = kpis.fold(kpis.Kpis(), record, revision)
         snapshot, row = flags.fold(None, record, revision), rollouts.fold(None, record, revision)
     else:
-        check_chain(known.hash, known.ordinal, record, rollout)
         names = _names(known.texts, record)
         results = kpis.fold(known.kpis, record, revision)
         snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
-    lines = audit.rows(revision, own, record, names)
-    return Taken(Known(own, record.ordinal, revision, snapshot, row, results, names), record, lines)
+    return Known(own, record.ordinal, revision, snapshot, row, results, names)
 
 
 def _names(before: dict[str, str], record: Record) -> dict[str, str]:

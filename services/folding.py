@@ -21,6 +21,7 @@ from projections.known import Known, decode_known, encode, take
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
 from services.log.protocol import Entry, Gap
+from services.past import is_kept, packed
 from services.tables import Generation, Position, put, replace_rows
 
 HOT = 10_000
@@ -57,6 +58,8 @@ class Changes:
         self.rollouts: dict[str, Hot] = {}
         self.kpis: dict[tuple[str, str, str], KpiRow] = {}
         self.stopped: dict[str, tuple[int, str]] = {}
+        self.past: list[Values] = []
+        self.claims: list[Values] = []
 
     def after(self) -> Position:
         """The position once these changes are committed."""
@@ -109,12 +112,21 @@ class Folding:
             self._stop(changes, entry, f"cannot be folded: {type(error).__name__}: {error}")
         else:
             changes.audit += lines
+            self._note_past(changes, hot.known if hot else None, known, record, state)
             self._note_kpis(changes, hot.known if hot else None, known)
             self._hot[entry.rollout] = changes.rollouts[entry.rollout] = Hot(known, state)
 
     def _stop(self, changes: Changes, entry: Entry, why: str) -> None:
         self.stopped[entry.rollout] = why
         changes.stopped[entry.rollout] = (entry.revision, why)
+
+    def _note_past(self, changes: Changes, old: Known | None, new: Known, record: Record, state: Any) -> None:
+        """Which toggles are new to the rollout; and, now and then, all that is known, so that the past is near."""
+        held = old.snapshot.toggles if old else ()
+        changes.claims += [(key, record.rollout, new.revision) for key in new.snapshot.toggles if key not in held]
+        if is_kept(record):
+            stored = (packed(self._encode(state)), packed(encode(new)))
+            changes.past.append((record.rollout, new.revision, instant(record.when), *stored))
 
     def _note_kpis(self, changes: Changes, old: Known | None, new: Known) -> None:
         if old and old.kpis is new.kpis:
@@ -141,6 +153,8 @@ class Folding:
         tables = self.tables
         tables.move(connection, changes.before, changes.seq, changes.hash)
         put(connection, tables.audit, changes.audit)
+        put(connection, tables.past, changes.past)
+        put(connection, tables.claims, changes.claims)
         names, hot = changes.rollouts.keys(), changes.rollouts.values()
         replace_rows(connection, tables.rollouts, names, [_line(h.known.row) for h in hot])
         replace_rows(connection, tables.states, names, [self._stored(name, h) for name, h in changes.rollouts.items()])

@@ -87,6 +87,20 @@ class Generation:
             Column("state", LargeBinary, nullable=False),  # services.rollout.state.Rollout as JSON
             Column("known", LargeBinary, nullable=False),  # projections.known.Known as JSON
         )
+        self.past = self._table(  # what was known at some records, so that going back in time need not fold them all
+            "past",
+            Column("rollout", String(63), primary_key=True),
+            Column("revision", BigInteger, primary_key=True, autoincrement=False),
+            Column("at", String(27), nullable=False),
+            Column("state", LargeBinary, nullable=False),  # as in `states`, compressed
+            Column("known", LargeBinary, nullable=False),
+        )
+        self.claims = self._table(  # a rollout lists a toggle that it did not list before
+            "claims",
+            Column("toggle", String(250), primary_key=True),
+            Column("rollout", String(63), primary_key=True),
+            Column("revision", BigInteger, primary_key=True, autoincrement=False),
+        )
         self.audit = self._table(
             "audit",
             Column("revision", BigInteger, primary_key=True, autoincrement=False),

@@ -27,6 +27,7 @@ from projections.known import decode_known
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
 from services.folding import States, machine
+from services.past import Past, Point, past_of
 from services.tables import Generation, Position, prepare, read
 
 POLL = 0.02
@@ -116,6 +117,10 @@ class Views:
 
         stored = read(self._engine, ask)
         return None if stored is None else decode_known(stored).snapshot
+
+    def past(self, rollout: str, point: Point) -> Past | None:
+        """The rollout as it was at an instant or up to a revision; None: it did not exist. Raises past.NotYet."""
+        return read(self._engine, lambda connection, tables, at: past_of(connection, tables, at, rollout, point))
 
     def kpis(self, rollout: str) -> list[KpiRow]:
         """What was measured and recorded for a rollout, by step and item."""
