@@ -33,7 +33,7 @@ from services.rollout.measured import Measured
 from services.rollout.measuring import PROMOTIONS
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout, apply
-from services.sealing import SessionCommand, about_a_tester, as_stored
+from services.sealing import SessionCommand, about_a_tester, as_stored, by_its_id, named_to_readers
 from services.vault import VaultError
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,8 @@ class Sealer(Protocol):
     def seal(self, command: c.Command, tester: str = "") -> c.Command: ...
 
     def holds(self, reference: str) -> bool: ...
+
+    def keep_id(self, reference: str, user: str) -> None: ...
 
 
 class Engine:
@@ -191,6 +193,7 @@ class Engine:
         if measured is not None:
             around = replace(around, measured=measured)
         facts = decide(command, hot.rollout, request.by, when, around, rollout_id=request.rollout)
+        await self._nameable(hot, request.command, command)
         return Decided(command, when, facts, head, request, measured.evidence if measured else ())
 
     async def _sealed(self, hot: Hot, request: Request) -> c.Command:
@@ -198,9 +201,21 @@ class Engine:
         command = request.command
         if self._sealer is None or not about_a_tester(command) or not may(request.by.role, command):
             return command
+        if hot.rollout is not None:
+            command = by_its_id(command, hot.rollout.plan)
         tester = _tester_of(hot, command)
         try:
             return await asyncio.to_thread(self._sealer.seal, command, tester)
+        except VaultError as error:
+            raise refuse(str(error)) from error
+
+    async def _nameable(self, hot: Hot, sent: c.Command, sealed: c.Command) -> None:
+        """Who must be told to a reader by their id has it kept before the record is written. Raises Refused."""
+        named = named_to_readers(sent, sealed, hot.rollout.plan) if hot.rollout is not None else None
+        if self._sealer is None or named is None:
+            return
+        try:
+            await asyncio.to_thread(self._sealer.keep_id, *named)
         except VaultError as error:
             raise refuse(str(error)) from error
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from events.facts import Evidence, Record, SessionRecorded, SessionScheduled, WorkflowResult
+from events.plan.schema import Plan
 from services.rollout.commands import (
     CancelSession,
     CloseWindow,
@@ -35,6 +36,29 @@ S = TypeVar("S", bound=SessionCommand)
 def about_a_tester(command: Command) -> bool:
     """Whether the command is about a session, and so about the tester in it."""
     return isinstance(command, SessionCommand)
+
+
+C = TypeVar("C", bound=Command)
+
+
+def by_its_id(command: C, plan: Plan) -> C:
+    """A tester by the id that applications ask for: an email address in lower case, where the plan's actor is one."""
+    if isinstance(command, ScheduleSession) and plan.actor == "email":
+        return replace(command, tester=command.tester.lower())
+    return command
+
+
+def named_to_readers(sent: Command, sealed: Command, plan: Plan) -> tuple[str, str] | None:
+    """Whose id a reader of the plan has to be told: (reference, what they were scheduled by). None: nobody's.
+
+    Flipper's clients compare ids themselves; nothing else does. A dry run makes nobody's id known.
+    """
+    if "flipper" not in plan.readers:
+        return None
+    if not isinstance(sent, ScheduleSession) or not isinstance(sealed, ScheduleSession):
+        return None
+    user = by_its_id(sent, plan).tester
+    return None if sent.dry_run and user != sealed.tester else (sealed.tester, user)
 
 
 def what_was_said(command: SessionCommand) -> tuple[str, ...]:

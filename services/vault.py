@@ -3,11 +3,11 @@
 One rule: the log holds a random reference and ciphertext; this table maps the HMAC of a user's id to the reference
 and holds the tester's own key. Erasing a tester destroys both; the log still verifies and says nothing more.
 
-The vault key lies in a file outside the database; nothing is done with it but to derive two others (HKDF). One is for
-the ids: a user's id is not stored, only its HMAC-SHA256. An application that evaluates by itself gets that one
-(`hmac_key`), and can open nothing with it. The other wraps each tester's own key by AES-256-GCM, bound to its
-reference. With a tester's key their texts are sealed (AES-256-SIV, RFC 5297: the same text gives the same ciphertext,
-so a repeated command hashes alike). No row is cached: another process may erase it.
+The vault key lies in a file outside the database; nothing is done with it but to derive others (HKDF). One is for the
+ids: a user's id is not stored here, only its HMAC-SHA256 (`tester_ids.py` keeps some beside). An application that
+evaluates by itself gets that one (`hmac_key`), and can open nothing with it. Another wraps each tester's own key by
+AES-256-GCM, bound to its reference. With a tester's key their texts are sealed (AES-256-SIV, RFC 5297: the same text
+gives the same ciphertext, so a repeated command hashes alike). No row is cached: another process may erase it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from services.database import erasing, kept
 from services.rollout.commands import Command, ScheduleSession
 from services.sealing import SessionCommand, covered
 from services.secret_file import made_once
+from services.tester_ids import TesterIds
 
 KEY_BYTES = 32
 SEALED = "enc:"
@@ -43,6 +44,7 @@ NOBODY_YET = "t-" + "0" * 16
 
 _IDS = b"cutover vault: tester ids"
 _KEYS = b"cutover vault 2: tester keys"  # 2: before it, ids were keyed with the vault key itself; such rows do not open
+_READABLE = b"cutover vault: readable ids"
 _ASKED_AT_ONCE = 500  # databases bound the number of parameters of one statement
 _NONCE_BYTES = 12
 
@@ -104,6 +106,7 @@ class Vault:
         self._hmac_key = hmac_key(key)
         self._wrapping = AESGCM(_derived(key, _KEYS))
         vault.create(engine, checkfirst=True)
+        self._ids = TesterIds(engine, _derived(key, _READABLE))
         self._check_key()
 
     def hmac(self, user: str) -> str:
@@ -126,8 +129,26 @@ class Vault:
                 found.update((row.reference, row.hmac) for row in rows)
         return found
 
+    def keep_id(self, reference: str, user: str) -> None:
+        """Keep the id itself of a tester whom a reader must be able to name. `user` is what they were scheduled by.
+
+        Raises VaultError when that is only a reference whose id was never kept, Erased when the tester is.
+        """
+        if user == reference:
+            if not self._ids.holds(reference):
+                raise VaultError(
+                    f"the plan's reader flipper has to be told the tester's id, and of {reference} none is kept: "
+                    "schedule the session by the id of the user"
+                )
+        elif not self._ids.keep(reference, user):
+            raise Erased(f"{reference} was erased just now")
+
+    def ids(self, references: Iterable[str]) -> dict[str, str]:
+        """Reference -> the user's id, where it was kept; for a caller that may see testers."""
+        return self._ids.given_back(references)
+
     def erase(self, user: str) -> bool:
-        """Destroy the user's row and key, on the disk too. False: there was none."""
+        """Destroy the user's row, key and kept id, on the disk too. False: there was none."""
         with erasing(self._engine) as connection:
             gone = connection.execute(delete(vault).where(vault.c.hmac == self.hmac(user)))
             return gone.rowcount > 0

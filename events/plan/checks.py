@@ -10,7 +10,7 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 
-from events.plan.findings import Finding, Findings
+from events.plan.findings import Finding, Findings, Level
 from events.plan.gaps import Path
 from events.plan.limits import limits
 from events.plan.measuring import answers
@@ -152,18 +152,24 @@ def _audiences(plan: Plan) -> Findings:
             yield Finding(
                 "error", (*path, "users"), f"expected at most {MOST_USERS:,} users, found {len(group.users):,}"
             )
-        for one in group.users if plan.actor != "email" else ():
-            if _EMAIL.fullmatch(one):
-                yield Finding(
-                    "warning",
-                    (*path, "users"),
-                    f"holds what looks like an email address, but the actor is the {plan.actor}",
-                )
-                break
+        yield from _kind_of_ids(plan, path, group.users)
     if any(group.users for group in plan.groups.values()) and plan.actor == "email":
         yield Finding(
             "warning", ("groups",), "email addresses in a plan stay in the log for ever; an attribute is better"
         )
+
+
+def _kind_of_ids(plan: Plan, path: Path, users: tuple[str, ...]) -> Findings:
+    """One kind of id for everybody: applications ask by the plan's actor, an email address in lower case."""
+    emails = [one for one in users if _EMAIL.fullmatch(one)]
+    if plan.actor != "email" and emails:
+        level: Level = "error" if "flipper" in plan.readers else "warning"
+        text = f"holds what looks like an email address, but the actor is the {plan.actor}"
+        yield Finding(level, (*path, "users"), text)
+    for one in emails if plan.actor == "email" else ():
+        if one != one.lower():
+            yield Finding("error", (*path, "users"), "email addresses are written in lower case: applications ask so")
+            break
 
 
 def _people(plan: Plan) -> Findings:

@@ -25,7 +25,7 @@ def effects(before: Rollout | None, after: Rollout) -> tuple[str, ...]:
         said.append("the rollout halts: no promotion and no new window, exposure as it is")
     if before is not None and before.halted and not after.halted:
         said.append("the rollout is no longer halted")
-    said += _sessions(before, after)
+    said += _sessions(before, after) + _unnamed(before, after)
     return tuple(said) or ("nobody's toggles change",)
 
 
@@ -58,3 +58,15 @@ def _sessions(before: Rollout | None, after: Rollout) -> list[str]:
                 f"the tester of {name} has the group on from {steps.local(after, session.opens)} until {closes}"
             )
     return said
+
+
+def _unnamed(before: Rollout | None, after: Rollout) -> list[str]:
+    """Ids are kept for Flipper only while a plan names it, so those of earlier sessions are not there to give."""
+    if before is None or "flipper" in before.plan.readers or "flipper" not in after.plan.readers:
+        return []
+    ahead = [name for name, session in after.sessions.items() if session.window != "closed" and not session.outcome]
+    if not ahead:
+        return []
+    return [
+        f"flipper does not know the testers of {', '.join(ahead)}: cancel these and schedule them anew, by their ids"
+    ]

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec.structs import replace
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from events.facts import Evidence, WorkflowResult
 from services.database import connect
@@ -30,6 +30,7 @@ from services.rollout.commands import (
     WaiveWorkflow,
 )
 from services.sealing import SessionCommand
+from services.tester_ids import vault_ids
 from services.vault import ERASED, NOBODY_YET, Erased, Vault, VaultError, held_vault_key, hmac_key, vault, vault_key
 
 KEY = bytes(range(32))
@@ -192,6 +193,52 @@ def test_a_session_without_text_may_be_recorded_after_its_tester_was_erased(safe
     safe.erase(VETERAN)
     command = RecordSession(session="s1", outcome="no_show")
     assert safe.seal(command, reference) == command
+
+
+# -- ids that can be given back
+
+
+def test_a_kept_id_is_given_back_and_lies_in_no_file(safe: Vault, tmp_path: Path) -> None:
+    kept, other = safe.reference(VETERAN), safe.reference("somebody else")
+    safe.keep_id(kept, VETERAN)
+    safe.keep_id(kept, VETERAN)
+    assert safe.ids([kept, other, "t-0123456789abcdef"]) == {kept: VETERAN}
+    assert VETERAN.encode() not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_tester_who_is_named_by_reference_needs_an_id_kept_before(safe: Vault) -> None:
+    reference = safe.reference(VETERAN)
+    with pytest.raises(VaultError, match="schedule the session by the id of the user"):
+        safe.keep_id(reference, reference)
+    safe.keep_id(reference, VETERAN)
+    safe.keep_id(reference, reference)
+    assert safe.ids([reference]) == {reference: VETERAN}
+
+
+def test_erasing_destroys_the_kept_id_on_the_disk_too_and_none_is_kept_afterwards(
+    safe: Vault, url: str, tmp_path: Path
+) -> None:
+    reference = safe.reference(VETERAN)
+    safe.keep_id(reference, VETERAN)
+    with connect(url).connect() as connection:
+        sealed = connection.scalar(select(vault_ids.c.id).where(vault_ids.c.reference == reference))
+    assert sealed is not None
+    assert sealed in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    safe.erase(VETERAN)
+    assert safe.ids([reference]) == {}
+    assert sealed not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    with pytest.raises(Erased, match="was erased just now"):
+        safe.keep_id(reference, VETERAN)
+
+
+def test_an_id_moved_to_another_tester_is_nobodys(safe: Vault, url: str) -> None:
+    one, other = safe.reference(VETERAN), safe.reference("somebody else")
+    safe.keep_id(one, VETERAN)
+    safe.keep_id(other, "somebody else")
+    with connect(url).begin() as connection:
+        stolen = connection.scalar(select(vault_ids.c.id).where(vault_ids.c.reference == one))
+        connection.execute(update(vault_ids).where(vault_ids.c.reference == other).values(id=stolen))
+    assert safe.ids([one, other]) == {one: VETERAN}
 
 
 # -- the key

@@ -323,6 +323,24 @@ def test_a_percentage_with_flipper_among_the_readers_is_an_error_that_says_why()
     assert found(plan_with(readers=["flipper"]), "error") == []
 
 
+def test_a_group_by_attribute_with_flipper_among_the_readers_is_an_error() -> None:
+    groups = {"Site": {"attribute": "facility", "any_of": ["983"]}}
+    rollout = {"stages": ["Site", "everyone"]}
+    (error,) = found(plan_with(readers=["flipper"], groups=groups, rollout=rollout), "error")
+    assert "it knows ids only" in error
+
+
+def test_ids_of_another_kind_than_the_actors_are_an_error_where_flipper_compares_them() -> None:
+    groups = {"Staff": {"users": ["u1", "ann@example.org"]}}
+    (error,) = found(plan_with(readers=["flipper"], groups=groups), "error")
+    assert "looks like an email address, but the actor is the account" in error
+
+
+def test_email_addresses_with_capitals_are_an_error_where_they_are_the_actors() -> None:
+    plan = plan_with(actor="email", groups={"Staff": {"users": ["Ann@example.org"]}})
+    assert any("written in lower case" in error for error in found(plan, "error"))
+
+
 def test_several_kinds_of_actor_are_refused_with_the_reason() -> None:
     with pytest.raises(PlanError, match="on in one place and off in the other"):
         plan_with(actor=["account", "email"])
