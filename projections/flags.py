@@ -36,7 +36,7 @@ from events.facts import (
     WindowClosed,
     WindowOpened,
 )
-from events.plan.schema import Plan
+from events.plan.schema import ActorKind, Plan
 
 VERSION = 1
 BUCKETS = 100_000
@@ -73,6 +73,7 @@ class FlagSnapshot(Struct, frozen=True, omit_defaults=True):
     testers: dict[str, str] = {}
     retired: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()  # who reads the group, as the plan says; "va.gov" among them: anybody may
+    actor: ActorKind = "account"  # by what a user is known: all of the group's readers ask by this one kind of id
 
 
 class Answer(Struct, frozen=True):
@@ -116,7 +117,7 @@ def _evolve(snapshot: FlagSnapshot, fact: Fact, when: datetime) -> FlagSnapshot:
     """Facts that say nothing about who has the group on leave it as it is."""
     match fact:
         case PlanAdopted(plan=plan) | PlanRevised(plan=plan):
-            return replace(snapshot, toggles=_keys(plan, snapshot.retired), readers=plan.readers)
+            return replace(snapshot, toggles=_keys(plan, snapshot.retired), readers=plan.readers, actor=plan.actor)
         case PhaseEntered(phase="cancelled"):  # the keys are free for another rollout
             return replace(snapshot, phase="cancelled", toggles=(), exposure=NOBODY, windows=())
         case PhaseEntered(phase=phase):
@@ -211,8 +212,13 @@ def evaluate(
     return Answer(False, "SPLIT" if exposure.to == "percentage" else "TARGETING_MATCH")
 
 
+def testing_now(snapshot: FlagSnapshot, now: datetime) -> tuple[str, ...]:
+    """The references of the testers in whose window `now` lies, in the order of their sessions."""
+    return tuple(w.tester for w in snapshot.windows if _holds(w, now) and (w.opened or not snapshot.halted))
+
+
 def _in_window(snapshot: FlagSnapshot, user: str, now: datetime, hmac: Callable[[str], str]) -> bool:
-    held = [w.tester for w in snapshot.windows if _holds(w, now) and (w.opened or not snapshot.halted)]
+    held = testing_now(snapshot, now)
     if not held:
         return False
     mine = hmac(user)

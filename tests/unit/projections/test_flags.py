@@ -233,3 +233,11 @@ def test_the_snapshot_says_who_reads_the_group_as_the_plan_says() -> None:
 def test_a_snapshot_stored_before_readers_were_known_lets_nobody_in_without_a_token() -> None:
     old = b'{"v":1,"rollout":"vaos","revision":1,"when":"2022-07-29T12:00:00Z","phase":"planned","toggles":["a"]}'
     assert decode(old).readers == ()
+
+
+def test_the_snapshot_says_by_what_a_user_is_known() -> None:
+    history = History("vaos")
+    adopted = folded(history.adopted())
+    assert adopted.actor == "account"
+    revised = history.add("revise_plan", f.PlanRevised(replace(plan("vaos"), actor="cookie")))
+    assert fold(adopted, codec.decode(revised.data), 2).actor == "cookie"
