@@ -1,0 +1,195 @@
+"""What is known of the bucket, as one view that readers take by one reference.
+
+One rule: what is known only goes up, rollout by rollout, and its time never goes back: a window that has closed stays
+closed whatever the clock says. When nothing is heard all stays as it is and is called stale.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from cutover_openfeature.group import Group
+from cutover_openfeature.kept import Kept
+from cutover_openfeature.snapshot import Snapshot, Unreadable, decode, decode_mark
+from cutover_openfeature.view import View
+
+logger = logging.getLogger("cutover.openfeature")
+
+STALE_AFTER = 5.0  # seconds without a new mark
+
+
+class Held(NamedTuple):
+    """A rollout's snapshot, the bytes it came in, and since when newer ones could not be read."""
+
+    snapshot: Snapshot
+    raw: bytes
+    stuck: str | None = None
+
+
+class Known:
+    """`view` is None while nothing is known. The watch writes, anybody reads."""
+
+    def __init__(
+        self,
+        tester_key: bytes | None,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.view: View | None = None
+        self._tester_key = tester_key
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._published = threading.Condition(self._lock)
+        self._held: dict[str, Held] = {}
+        self._groups: dict[str, Group] = {}
+        self._revision: int | None = None
+        self._marked: int | None = None  # while values from before that mark may still be on their way
+        self._mark_sequence = 0
+        self._alive: float | None = None  # by the monotonic clock; None: never heard
+        self._alive_at = 0.0  # by the wall clock
+        self._used = 0.0
+        self._warned = False
+
+    # -- for readers
+
+    def turn(self) -> View | None:
+        """The view for now: another one when a window has opened or closed, or when it has grown stale."""
+        with self._lock:
+            now, stale = self._now(), self._stale_since()
+            due = [name for name, group in self._groups.items() if group.until <= now]
+            for name in due:
+                self._make(name)
+            if self.view is not None and (due or stale != self.view.stale_since):
+                self._publish()
+            return self.view
+
+    def wait(self, until: Callable[[View], bool], seconds: float) -> bool:
+        """Whether a view that fits is known, or comes to be within so many seconds."""
+        with self._lock:
+            return self._published.wait_for(lambda: self.view is not None and until(self.view), seconds)
+
+    # -- for the watch
+
+    def value(self, key: str, data: bytes) -> None:
+        """A rollout's value. One that cannot be read leaves the last one, which is called stale from then on."""
+        with self._lock:
+            try:
+                self._accept(Held(decode(data), data))
+            except Unreadable as error:
+                logger.error("the value of '%s' cannot be read, the last one stays: %s", key, error)
+                self._get_stuck(key)
+            if self._revision is not None:
+                self._publish()
+
+    def removed(self, key: str) -> None:
+        """No rollout stands behind this key any more."""
+        with self._lock:
+            self._held.pop(key, None)
+            self._groups.pop(key, None)
+            if self._revision is not None:
+                self._publish()
+
+    def mark(self, data: bytes, sequence: int) -> bool:
+        """Whether the projector is alive. A mark heard before, or one from before what is known, is no sign of life."""
+        try:
+            revision = decode_mark(data).revision
+        except Unreadable as error:
+            logger.error("the mark of the flag bucket cannot be read: %s", error)
+            return False
+        with self._lock:
+            if revision < (self._revision or 0) or sequence == self._mark_sequence:
+                return False
+            self._mark_sequence, self._marked = sequence, revision
+            self._alive, self._alive_at = self._monotonic(), self._wall()
+            return True
+
+    def caught_up(self) -> None:
+        """All that stood in the bucket has been delivered: what was marked is known."""
+        with self._lock:
+            if self._marked is not None:
+                self._revision, self._marked = self._marked, None
+                if self.view is None or (self.view.revision, self.view.stale_since) != (self._revision, None):
+                    self._publish()
+
+    # -- over a restart
+
+    def kept(self) -> Kept | None:
+        """What is worth keeping on disk; None while nothing is known."""
+        with self._lock:
+            if self._revision is None:
+                return None
+            values = tuple(msgspec.Raw(held.raw) for _, held in sorted(self._held.items()))
+            return Kept(self._revision, self._alive_at, self._now(), values)
+
+    def take_up(self, kept: Kept) -> None:
+        """What was kept, unless something is known already: stale since it was last heard."""
+        with self._lock:
+            if self._revision is None:
+                self._revision, self._alive_at, self._used = kept.revision, kept.alive, kept.used
+                for raw in kept.values:
+                    data = bytes(raw)
+                    try:
+                        self._accept(Held(decode(data), data))
+                    except Unreadable as error:
+                        logger.error("a kept value cannot be read: %s", error)
+                self._publish()
+
+    def after_fork(self) -> None:
+        """In a child process: whoever held the lock is not there."""
+        self._lock = threading.Lock()
+        self._published = threading.Condition(self._lock)
+
+    # -- with the lock
+
+    def _accept(self, held: Held) -> None:
+        name, snapshot = held.snapshot.rollout, held.snapshot
+        known = self._held.get(name)
+        if known and snapshot.revision < known.snapshot.revision:
+            return
+        self._held[name] = held
+        self._used = max(self._used, snapshot.when.timestamp())
+        self._make(name)
+        if snapshot.windows and self._tester_key is None and not self._warned:
+            self._warned = True
+            logger.warning(
+                "no tester key was given: testers are answered as everybody else, their windows are not seen"
+            )
+
+    def _get_stuck(self, name: str) -> None:
+        known = self._held.get(name)
+        if known and known.stuck is None:
+            self._held[name] = known._replace(stuck=_words(self._wall()))
+            self._make(name)
+
+    def _make(self, name: str) -> None:
+        snapshot, _, stuck = self._held[name]
+        if snapshot.phase == "cancelled":  # its keys are free for another rollout
+            self._groups.pop(name, None)
+        else:
+            self._groups[name] = Group(snapshot, self._now(), self._tester_key, stuck)
+
+    def _publish(self) -> None:
+        assert self._revision is not None
+        self.view = View(self._groups, self._revision, self._stale_since())
+        self._published.notify_all()
+
+    def _now(self) -> float:
+        self._used = max(self._used, self._wall())
+        return self._used
+
+    def _stale_since(self) -> str | None:
+        if self._alive is not None and self._monotonic() - self._alive < STALE_AFTER:
+            return None
+        return _words(self._alive_at)
+
+
+def _words(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
