@@ -28,9 +28,10 @@ install: .venv/.dev
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: .venv/.runtime requirements-dev.lock
+.venv/.dev: .venv/.runtime requirements-dev.lock clients/python/pyproject.toml
 	@echo "Installing what the tests need into .venv ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable clients/python
 	@touch $@
 
 demo: .venv/.runtime

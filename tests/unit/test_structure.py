@@ -15,8 +15,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("events", "projections", "services", "tests", "benchmarks", "docs")
-OURS = ("events", "projections", "services", "tests", "benchmarks")
+OURS = ("events", "projections", "services", "tests", "benchmarks", "cutover_openfeature")
 PURE = ("events", "projections", "services.rollout")
+CLIENT = ROOT / "clients" / "python"
 IMPURE = {"nats", "faststream", "asyncio", "time", "os", "random", "logging", "secrets", "socket", "subprocess"}
 
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -112,6 +113,25 @@ def test_events_need_msgspec_and_the_standard_library_alone() -> None:
         if name.split(".")[0] not in allowed
     ]
     assert found == []
+
+
+def test_the_client_shares_no_code_and_needs_three_libraries() -> None:
+    """It is installed into applications: what it speaks is the published format."""
+    allowed = {"cutover_openfeature", "openfeature", "nats", "msgspec", *sys.stdlib_module_names}
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sorted(CLIENT.rglob("*.py"))
+        for line, name in imported(tree(path), package=["cutover_openfeature"])
+        if name.split(".")[0] not in allowed
+    ]
+    assert found == []
+
+
+def test_the_client_is_small_enough_to_be_read_in_one_sitting() -> None:
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in CLIENT.rglob("*.py")}
+    assert lines
+    assert {name: count for name, count in lines.items() if count > 200} == {}
+    assert sum(lines.values()) <= 1_200
 
 
 def test_the_environment_is_read_in_one_place() -> None:

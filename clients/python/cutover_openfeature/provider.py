@@ -61,21 +61,21 @@ class CutoverProvider(AbstractProvider):
     def is_on(self, key: str, user: str | None = None, attributes: Mapping[str, object] = NO_ATTRIBUTES) -> bool:
         """Whether the toggle is on for the user. Raises FlagNotFoundError and ProviderNotReadyError."""
         view = self._pinned.get() or self._known.view
-        if view is None or view.until <= self._wall():
+        if view is None or (view.until is not None and view.until <= self._wall()):
             view = self.view()
         return view.is_on(key, user, attributes)
 
     def view(self) -> View:
         """All toggles as they are now: the pinned view, where one is. Raises ProviderNotReadyError."""
-        view = self._pinned.get() or self._known.view
+        pinned = self._pinned.get()
+        if pinned is not None:
+            return pinned
+        view = self._known.view
+        if view is not None and view.until is not None and view.until <= self._wall():
+            view = self._known.turn()
         if view is None:
             raise ProviderNotReadyError(COLD)
-        if view.until <= self._wall():
-            return self._turned(view)
         return view
-
-    def _turned(self, view: View) -> View:
-        return view if self._pinned.get() is view else self._known.turn() or view
 
     @contextmanager
     def pinned(self) -> Iterator[View]:

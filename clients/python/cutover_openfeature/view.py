@@ -31,7 +31,8 @@ class View:
         self._groups = {key: group for _, group in sorted(groups.items()) for key in group.snapshot.toggles}
         self.revision = revision
         self.stale_since = stale_since
-        self.until = min((group.until for group in groups.values()), default=inf)
+        until = min((group.until for group in groups.values()), default=inf)
+        self.until = None if until == inf else until
 
     @property
     def keys(self) -> Sequence[str]:
