@@ -1,6 +1,7 @@
 """The flags as this process knows them: kept in memory by a watch on the bucket.
 
 One rule: what is known only goes up, rollout by rollout; when nothing is heard it stays as it is and is called stale.
+What was heard is answered from the projector's next mark on: by then everything up to that revision is here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from nats.js.errors import Error as JetStreamError
 
 from projections.flags import FlagSnapshot, answers, decode
 from services.ending import end_if_cancelled
+from services.flag_states import FlagState, FlagStates
 from services.last_known import Flags, LastKnown
 from services.log.streams import FLAGS
 from services.marks import MARK, decode_mark
@@ -32,12 +33,13 @@ logger = logging.getLogger("cutover.flags")
 
 STALE_AFTER = 5.0  # seconds of silence of `_position`
 BLIND_AFTER = 2.5  # seconds of silence until the watch is begun anew
+UNMARKED = 2.0  # seconds without a mark after which values are answered as they come: it may be a rollback after a gap
 AHEAD = 300.0  # seconds the kept time may be ahead of the wall clock before it is a problem
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FlagReader:
-    """The read side. `snapshot`, `toggle`, `all` and `time` do no I/O."""
+    """The read side. What is known is told without any I/O; only `wait_for` waits."""
 
     def __init__(
         self,
@@ -53,8 +55,10 @@ class FlagReader:
         self._bucket = bucket
         self._kept = LastKnown(folder) if folder else None
         self._known: dict[str, FlagSnapshot] = {}
-        self._answering: Mapping[str, FlagSnapshot] | None = None  # None: to be made from what is known
-        self._by_toggle: dict[str, FlagSnapshot] = {}
+        self._states = FlagStates(monotonic)
+        self._heard_of: dict[str, FlagSnapshot | None] = {}  # not answered yet
+        self._marked = time.monotonic()
+        self._listeners: list[Callable[[], None]] = []
         self._revision: int | None = None
         self._held: int | None = None  # a revision marked while values before the mark may still be on their way
         self._alive_at = EPOCH
@@ -72,23 +76,26 @@ class FlagReader:
 
     # -- what is known
 
+    @property
+    def state(self) -> FlagState:
+        """Every rollout that answers. It does not change under its reader: one state, one answer."""
+        return self._states.current
+
+    def past(self, revision: int) -> FlagState | None:
+        """The state of that revision, of the last five minutes; None: not kept, or never held here."""
+        return self._states.at(revision)
+
     def snapshot(self, rollout: str) -> FlagSnapshot | None:
         """A rollout's snapshot; None: there is no such rollout, or it was cancelled."""
-        known = self._known.get(rollout)
-        return known if known and answers(known) else None
+        return self.state.snapshots.get(rollout)
 
     def toggle(self, key: str) -> FlagSnapshot | None:
         """The snapshot of the rollout that a toggle belongs to; None: nobody's, or retired."""
-        self.all()
-        return self._by_toggle.get(key)
+        return self.state.of_toggle(key)
 
     def all(self) -> Mapping[str, FlagSnapshot]:
-        """Every rollout that answers, by id. The mapping does not change under its reader: one state, one answer."""
-        if self._answering is None:
-            answering = {name: snapshot for name, snapshot in sorted(self._known.items()) if answers(snapshot)}
-            self._by_toggle = {key: snapshot for snapshot in answering.values() for key in snapshot.toggles}
-            self._answering = MappingProxyType(answering)
-        return self._answering
+        """Every rollout that answers, by id."""
+        return self.state.snapshots
 
     @property
     def position(self) -> int:
@@ -132,6 +139,11 @@ class FlagReader:
                     await self._moved.wait()
         return self.position >= revision
 
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called whenever somebody may be answered otherwise; call the result to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
     # -- keeping it so
 
     async def start(self, limit: float = 5.0) -> None:
@@ -158,6 +170,7 @@ class FlagReader:
         self._revision, self._alive_at = flags.revision, flags.at
         for snapshot in flags.snapshots:
             self._accept(snapshot)
+        self._publish()
 
     async def _stay_awake(self) -> None:
         """Begin the watch anew after every reconnection, and whenever it has been silent: else it can be blind."""
@@ -166,6 +179,8 @@ class FlagReader:
             try:
                 if self._connection.is_connected and self._is_blind():
                     await self._begin()
+                if self._heard_of and time.monotonic() - self._marked > UNMARKED:
+                    self._publish()
             except (errors.Error, JetStreamError, OSError) as error:
                 self._say(f"{type(error).__name__}: {error}")
             await asyncio.sleep(0.1)
@@ -191,6 +206,7 @@ class FlagReader:
             idle_heartbeat=1.0,
         )
         self._heard, self._trouble = time.monotonic(), ""
+        self._marked = self._heard
         await self._end(old)
 
     async def _end(self, watch: Any) -> None:
@@ -212,7 +228,7 @@ class FlagReader:
                 self._accept(decode(msg.data))
         except msgspec.DecodeError as error:
             logger.error("the bucket's value of %s cannot be read, the last one stays: %s", key, error)
-        if self._held is not None and msg.metadata.num_pending == 0:
+        if self._held is not None and msg.metadata.num_pending == 0 and not self._ahead(self._held):
             self._advance()
 
     def _accept(self, snapshot: FlagSnapshot) -> None:
@@ -221,12 +237,17 @@ class FlagReader:
             return
         self._known[snapshot.rollout] = snapshot
         self._used = max(self._used, snapshot.when)
-        self._answering, self._flags_changed = None, True
+        self._heard_of[snapshot.rollout] = snapshot if answers(snapshot) else None
+        self._flags_changed = True
+
+    def _ahead(self, revision: int) -> bool:
+        """A value of a later revision is here: its own mark is on its way."""
+        return any(snapshot is not None and snapshot.revision > revision for snapshot in self._heard_of.values())
 
     def _forget(self, key: str) -> None:
         """A key that no rollout stands behind was removed by a rebuild."""
         if self._known.pop(key, None):
-            self._answering, self._flags_changed = None, True
+            self._heard_of[key], self._flags_changed = None, True
 
     def _live(self, msg: Msg) -> None:
         """The projector was there. A mark heard before, or one from a projector left behind, is no sign of life."""
@@ -235,15 +256,25 @@ class FlagReader:
             return
         self._mark_sequence = sequence
         self._alive, self._alive_at = self._monotonic(), self._wall()
-        self._held = mark.revision
+        self._held, self._marked = mark.revision, time.monotonic()
 
     def _advance(self) -> None:
         """All that stood before the mark is here. (A value written over before we got it comes after its mark.)"""
         if self._held != self._revision:
             self._revision, self._flags_changed = self._held, True
         self._held = None
+        self._publish()
         self._moved.set()
         self._moved = asyncio.Event()
+
+    def _publish(self) -> None:
+        """What was heard is answered from now on, all of it at once."""
+        if not self._heard_of and self.position == self.state.revision:
+            return
+        changes, self._heard_of = self._heard_of, {}
+        if self._states.publish(changes, self.position):
+            for listener in tuple(self._listeners):
+                listener()
 
     async def _keep(self) -> None:
         """Once a second, what has changed goes to disk."""
@@ -257,11 +288,11 @@ class FlagReader:
     def _to_keep(self) -> tuple[Flags | None, datetime | None]:
         """What is not on disk yet."""
         flags = used = None
-        if self._flags_changed and self._revision is not None:
+        if self._flags_changed and not self._heard_of and self._revision is not None:
             flags = Flags(self._revision, self._alive_at, tuple(self._known.values()))
         if self._used > self._used_kept:
             used = self._used
-        self._flags_changed, self._used_kept = False, self._used
+        self._flags_changed, self._used_kept = self._flags_changed and flags is None, self._used
         return flags, used
 
     def _write(self, flags: Flags | None, used: datetime | None) -> None:

@@ -68,7 +68,11 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
     if hashlib.sha256(body).hexdigest().encode() != digest:
         logger.error("%s is not whole: its first line is not the SHA-256 of the rest; it is not used", path)
         return None
-    return msgspec.json.decode(body, type=kind)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        logger.error("%s cannot be read, it is not used: %s", path, error)
+        return None
 
 
 def _write(path: Path, kept: Struct) -> None:

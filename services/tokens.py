@@ -183,6 +183,19 @@ class Tokens:
             self._read()
         return self._known.get(_hashed(token))
 
+    def recalled(self, token: str, seconds: float) -> Actor | None:
+        """Whose token it was when the tables were last read, at most so long ago. No SQL.
+
+        For reads of flags while the database is away: an application must not lose its flags with it.
+        """
+        if self._read_at is None or self._ticks() - self._read_at > seconds:
+            return None
+        return self._known.get(_hashed(token))
+
+    def somebody(self, subject: str) -> bool:
+        """Whether somebody of that name had a live token when the tables were last read. No SQL."""
+        return any(actor.subject == subject for actor in self._known.values())
+
     def ensure_admin(self, path: Path) -> bool:
         """At the first start, when there never was an admin: the token of one, in a file (mode 0600).
 

@@ -15,12 +15,13 @@ from services.api import audit, flags, health, readings, rollouts, signals, test
 from services.api.access import authenticate
 from services.api.bodies import App, bounded
 from services.api.problems import answered
+from services.api.reads.front import Front
 from services.api.service import Service
 
 __all__ = ["Service", "make_app", "server"]
 
 
-def make_app(service: Service) -> App:
+def make_app(service: Service) -> Front:
     """The ASGI app for this service. It starts and stops nothing: that is the business of whoever made the service."""
     routes = Litestar(
         route_handlers=[
@@ -50,13 +51,20 @@ def make_app(service: Service) -> App:
         openapi_config=None,
         logging_config=None,
     )
-    return bounded(cast(App, routes))
+    return Front(service, bounded(cast(App, routes)))
 
 
 def server(app: App, host: str, port: int) -> uvicorn.Server:
     """uvicorn as Cutover runs it: no access log (query strings may hold a user's id), no word about itself."""
     return uvicorn.Server(
         uvicorn.Config(
-            app, host=host, port=port, access_log=False, server_header=False, log_level="warning", log_config=None
+            app,
+            host=host,
+            port=port,
+            http="httptools",
+            access_log=False,
+            server_header=False,
+            log_level="warning",
+            log_config=None,
         )
     )

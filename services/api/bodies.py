@@ -46,7 +46,7 @@ def bounded(app: App) -> App:
             return
         limit = limit_for(scope["method"], scope["path"])
         try:
-            body = await _read(receive, limit)
+            body = await read_body(receive, limit)
         except Disconnected:
             return
         if body is None:
@@ -68,13 +68,16 @@ def limit_for(method: str, path: str) -> int:
     return OTHER
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None: it is over the limit."""
+async def read_body(receive: Receive, limit: int, first: Message | None = None) -> bytes | None:
+    """The whole body, of which `first` may have been received already; None: it is over the limit.
+
+    Raises Disconnected.
+    """
     parts: list[bytes] = []
     size = 0
     more = True
     while more and size <= limit + THROWN_AWAY:
-        message = await receive()
+        message, first = first or await receive(), None
         if message["type"] == "http.disconnect":
             raise Disconnected
         part = message.get("body", b"")

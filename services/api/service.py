@@ -15,6 +15,7 @@ import litestar
 from events.signals import Origin, Outcome
 from projections.flags import FlagSnapshot
 from services.analysis.readings import Kept as KeepsReadings
+from services.flag_states import FlagState
 from services.intake.store import Kept, Listed
 from services.messages import Ask
 from services.testers import Testers
@@ -27,6 +28,13 @@ Request: TypeAlias = litestar.Request[Any, Any, Any]
 
 class ReadsFlags(Protocol):
     """The flag bucket as it is held in memory: no question does I/O, but `wait_for` waits."""
+
+    @property
+    def state(self) -> FlagState: ...
+
+    def past(self, revision: int, /) -> FlagState | None: ...
+
+    def listen(self, listener: Callable[[], None], /) -> Callable[[], None]: ...
 
     def snapshot(self, rollout: str) -> FlagSnapshot | None: ...
 

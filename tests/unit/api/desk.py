@@ -5,7 +5,7 @@ Only the way between them is shorter than in production: every record is folded 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from events.codec import decode
 from projections.flags import FlagSnapshot, answers, fold
 from services import engine
 from services.database import connect
+from services.flag_states import FlagState, FlagStates
 from services.folding import Folding, machine
 from services.log.memory import MemoryLog
 from services.messages import Accepted, Refusal, Reply, Request
@@ -33,13 +34,34 @@ class Flags:
         self.held: int | None = 0
         self.now = NOON
         self.silent_since: datetime | None = None
+        self.ticks = 0.0
+        self._states = FlagStates(lambda: self.ticks)
+        self._listeners: list[Callable[[], None]] = []
+
+    def hear(self, snapshot: FlagSnapshot, revision: int) -> None:
+        """What a reader does when a value and the mark behind it arrive."""
+        self.known[snapshot.rollout] = snapshot
+        self.held = revision
+        if self._states.publish({snapshot.rollout: snapshot if answers(snapshot) else None}, revision):
+            for listener in self._listeners:
+                listener()
+
+    @property
+    def state(self) -> FlagState:
+        return self._states.current
+
+    def past(self, revision: int, /) -> FlagState | None:
+        return self._states.at(revision)
+
+    def listen(self, listener: Callable[[], None], /) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def snapshot(self, rollout: str) -> FlagSnapshot | None:
-        found = self.known.get(rollout)
-        return found if found and answers(found) else None
+        return self.state.snapshots.get(rollout)
 
     def all(self) -> Mapping[str, FlagSnapshot]:
-        return self.known
+        return self.state.snapshots
 
     def time(self) -> datetime:
         return self.now
@@ -90,5 +112,4 @@ class Desk:
         for entry in new:
             known = fold(self.flags.known.get(entry.rollout), decode(entry.data), entry.revision)
             testers = self.vault.hmacs(window.tester for window in known.windows)
-            self.flags.known[entry.rollout] = replace(known, testers=testers)
-            self.flags.held = entry.revision
+            self.flags.hear(replace(known, testers=testers), entry.revision)

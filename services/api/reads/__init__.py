@@ -1,0 +1,1 @@
+"""Flag reads: a plain ASGI path in front of the routes, answered from memory."""

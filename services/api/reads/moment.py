@@ -1,0 +1,162 @@
+"""The moment that an answer is made from: one state of all toggle groups, and one time.
+
+One rule: who answers takes one moment and nothing else. It never changes: between two edges of testers' windows
+everybody gets the same answer from the same state, so what was encoded for one caller is kept for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from projections.flags import Answer, FlagSnapshot, evaluate
+from services.api.reads.pins import EPOCH, Pin, parsed
+from services.api.reads.wire import Refused
+from services.api.service import ReadsFlags
+from services.flag_states import KEPT_FOR, FlagState
+
+PATIENCE = 1.0  # seconds for what is on its way
+RETRY: tuple[tuple[bytes, bytes], ...] = ((b"retry-after", b"1"),)
+_KEPT_FOR = timedelta(seconds=KEPT_FOR)
+_MOST_PINNED = 64
+MOST_ENCODED = 4096  # answers that are kept encoded
+
+Made = TypeVar("Made")
+
+
+class Moment:
+    """`at` is the last edge of a window, `until` the next one (None: there is none). `stale_since`: see FlagReader."""
+
+    __slots__ = ("_encoded", "_hmac", "at", "pin", "stale_since", "state", "until")
+
+    def __init__(
+        self, state: FlagState, at: datetime, stale_since: datetime | None, hmac: Callable[[str], str]
+    ) -> None:
+        self.state = state
+        self.at = state.edge_upto(at) or EPOCH
+        self.until = state.edge_after(at)
+        self.stale_since = stale_since
+        self.pin = str(Pin(state.revision, self.at))
+        self._hmac = hmac
+        self._encoded: dict[Hashable, Any] = {}
+
+    @property
+    def revision(self) -> int:
+        return self.state.revision
+
+    @property
+    def snapshots(self) -> Mapping[str, FlagSnapshot]:
+        """Every rollout that answers, by id."""
+        return self.state.snapshots
+
+    def of_toggle(self, key: str) -> FlagSnapshot | None:
+        """The snapshot of the rollout that a toggle belongs to; None: nobody's, or retired."""
+        return self.state.of_toggle(key)
+
+    def answer(self, snapshot: FlagSnapshot, user: str | None, attributes: Mapping[str, str]) -> Answer:
+        """Whether this user has the whole group on."""
+        return evaluate(snapshot, user, self.at, self._hmac, attributes)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What was made of this moment under that key, made now if it was not. A key begins with its protocol."""
+        made: Made | None = self._encoded.get(key)
+        if made is None:
+            if len(self._encoded) >= MOST_ENCODED:
+                self._encoded.clear()
+            made = self._encoded[key] = make()
+        return made
+
+
+class Wanted(NamedTuple):
+    """What a read asks of its moment: not before this revision and time, or exactly this pin ("": the newest)."""
+
+    revision: int = 0
+    time: datetime = EPOCH
+    pin: str = ""
+
+
+ANY = Wanted()
+
+
+class Moments:
+    """Gives the moment for a read: the newest, or a pinned one."""
+
+    def __init__(self, flags: ReadsFlags, hmac: Callable[[str], str]) -> None:
+        self._flags = flags
+        self._hmac = hmac
+        self._newest: Moment | None = None
+        self._pinned: dict[str, Moment] = {}
+
+    def now(self) -> Moment:
+        """The newest. Raises Refused while nothing is known."""
+        flags, newest = self._flags, self._newest
+        state, now, stale_since = flags.state, flags.time(), flags.stale_since
+        if (
+            newest is None
+            or newest.state is not state
+            or newest.stale_since != stale_since
+            or (newest.until is not None and now >= newest.until)
+        ):
+            if flags.cold:
+                raise Refused("cold", "no flags are known here yet: ask again, or use your default", RETRY)
+            newest = self._newest = Moment(state, now, stale_since, self._hmac)
+        return newest
+
+    async def get(self, wanted: Wanted = ANY) -> Moment:
+        """The moment wanted; what is on its way is waited for, a second at most.
+
+        Raises Refused: 400 for a pin that is none or of the future, 410 for one that is not kept any more, 503 for
+        what has not arrived.
+        """
+        if wanted.pin:
+            return await self._at(wanted)
+        if wanted.revision > self._flags.position or wanted.time > self._flags.time():
+            await self._arrived(wanted.revision, wanted.time)
+        return self.now()
+
+    async def _at(self, wanted: Wanted) -> Moment:
+        pin = parsed(wanted.pin)
+        if pin is None:
+            raise Refused("malformed", f"a pin looks like r12@1659096000000000 or r12; found '{wanted.pin[:40]}'")
+        time = pin.time or EPOCH
+        if (time - self._flags.time()).total_seconds() > PATIENCE:
+            raise Refused("malformed", f"the pin {pin} is of a time that has not come yet")
+        await self._arrived(max(pin.revision, wanted.revision), max(time, wanted.time))
+        newest = self.now()
+        state = self._flags.past(pin.revision)
+        if state is None:
+            raise _gone(pin, newest.revision)
+        if pin.time is None:
+            return (
+                newest if state is newest.state else Moment(state, self._flags.time(), newest.stale_since, self._hmac)
+            )
+        return self._pinned_at(pin, state, newest)
+
+    def _pinned_at(self, pin: Pin, state: FlagState, newest: Moment) -> Moment:
+        """A window that closed more than five minutes ago is not opened again by an old pin."""
+        assert pin.time is not None
+        moment = self._pinned.get(str(pin))
+        if moment is None or moment.state is not state or moment.stale_since != newest.stale_since:
+            moment = self._pinned[str(pin)] = Moment(state, pin.time, newest.stale_since, self._hmac)
+            while len(self._pinned) > _MOST_PINNED:
+                self._pinned.pop(next(iter(self._pinned)))
+        if moment.until is not None and moment.until + _KEPT_FOR <= self._flags.time():
+            raise _gone(pin, newest.revision)
+        return moment
+
+    async def _arrived(self, revision: int, time: datetime) -> None:
+        """Wait for the revision, and for the edge of a window that another process has already seen pass."""
+        flags = self._flags
+        if revision > flags.position and not await flags.wait_for(revision, PATIENCE):
+            words = f"revision {revision} was asked for; {flags.position} is held here"
+            raise Refused("behind", words, RETRY)
+        if (ahead := (time - flags.time()).total_seconds()) > 0:
+            await asyncio.sleep(min(ahead, PATIENCE))
+        if time > flags.time():
+            raise Refused("behind", "a time was asked for that has not come here yet", RETRY)
+
+
+def _gone(pin: Pin, held: int) -> Refused:
+    return Refused("gone", f"{pin} is not kept any more (five minutes are): begin again, at revision {held}")

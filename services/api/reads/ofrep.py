@@ -1,0 +1,150 @@
+"""OFREP 0.3.0, the OpenFeature Remote Evaluation Protocol: one flag, or all of them, for a context.
+
+One rule: one moment, one answer. Every body that says no has `key`, `errorCode` and `errorDetails`, because that is
+what the clients read. Source: open-feature/protocol, service/openapi.yaml.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import Any
+
+import msgspec
+
+from projections.flags import Answer, FlagSnapshot
+from services.api.bodies import Disconnected
+from services.api.reads import cors
+from services.api.reads.context import Context, context_of
+from services.api.reads.moment import Moment, Moments, Wanted
+from services.api.reads.pins import EPOCH, Pin, parsed, revision_of
+from services.api.reads.who import Readers
+from services.api.reads.wire import Read, Refused, Reply
+
+logger = logging.getLogger("cutover.flags")
+
+FLAGS = "/ofrep/v1/evaluate/flags"
+ONE = FLAGS + "/"
+_CODES = {"malformed": "PARSE_ERROR", "context": "INVALID_CONTEXT", "not-found": "FLAG_NOT_FOUND"}
+_POST = ((b"allow", b"POST, OPTIONS"),)
+_encode = msgspec.json.encode
+
+
+class Ofrep:
+    """The paths under `/ofrep/`."""
+
+    def __init__(self, moments: Moments, readers: Readers) -> None:
+        self._moments = moments
+        self._readers = readers
+
+    async def handle(self, read: Read) -> Reply:
+        """The answer, whatever was sent."""
+        try:
+            return await self._handle(read)
+        except Refused as refused:
+            return _no(read, refused.status, _CODES.get(refused.slug, "GENERAL"), refused.words, refused.headers)
+        except Disconnected:
+            raise
+        except Exception:
+            logger.exception("%s %s failed", read.method, read.path)
+            return _no(read, 500, "GENERAL", "something is wrong with the service; its own log says what")
+
+    async def _handle(self, read: Read) -> Reply:
+        if not (read.path == FLAGS or read.path.startswith(ONE)):
+            raise Refused("not-found", f"there is nothing here; flags are evaluated at {FLAGS}")
+        if read.method == "OPTIONS":
+            return Reply(204, headers=(*_POST, *cors.preflight()))
+        if read.method != "POST":
+            raise Refused("method-not-allowed", "flags are evaluated by POST", _POST)
+        await self._readers.known(read.headers)
+        context = context_of(await read.body())
+        moment = await self._moments.get(_wanted(read, context))
+        if read.path.startswith(ONE):
+            return _one(moment, read.path[len(ONE) :], context)
+        return _all(moment, context, read.headers.get(b"if-none-match", b"").decode("latin-1"))
+
+
+def _wanted(read: Read, context: Context) -> Wanted:
+    """`?at=`, or the context's pin; `?at_least=`; and what the client says that it has seen, or was told of."""
+    query = read.query if read.query_string else {}
+    seen = read.headers.get(b"if-none-match", b"")
+    least = Pin(revision_of(seen.decode("latin-1")) if seen else 0)
+    for name in ("at_least", "flagConfigEtag"):
+        if text := query.get(name, ""):
+            told = _told(name, text)
+            least = Pin(max(least.revision, told.revision), told.time or least.time)
+    return Wanted(least.revision, least.time or EPOCH, query.get("at", "") or context.pin)
+
+
+def _told(name: str, text: str) -> Pin:
+    """A revision that the client was told of, by an event or an answer. An ETag that is none of ours says nothing."""
+    pin = parsed(text.strip('"'))
+    if pin is None and name == "at_least":
+        raise Refused("malformed", f"at_least must be a revision or a pin; found '{text[:40]}'")
+    return pin or Pin(revision_of(text))
+
+
+# -- one flag
+
+
+def _one(moment: Moment, key: str, context: Context) -> Reply:
+    snapshot = moment.of_toggle(key)
+    if snapshot is None:
+        raise Refused("not-found", f"no rollout has the toggle '{key[:250]}'")
+    found = moment.answer(snapshot, context.user, context.attributes)
+    return Reply(200, moment.once(("ofrep", key, found), lambda: _encoded_one(moment, snapshot, key, found)))
+
+
+def _encoded_one(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer) -> bytes:
+    more = {"revision": moment.revision, "version": f"r{moment.revision}", "pin": moment.pin}
+    return _encode(_flag(moment, snapshot, key, found, more))
+
+
+def _flag(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer, more: dict[str, Any]) -> dict[str, Any]:
+    """One flag as OFREP has it. `more` is metadata; it names the moment only where the flag stands alone."""
+    metadata = {"rollout": snapshot.rollout, **more}
+    reason: str = found.reason
+    if moment.stale_since is not None:
+        metadata |= {"staleSince": moment.stale_since.isoformat(), "lastReason": reason}
+        reason = "STALE"
+    return {"key": key, "value": found.value, "reason": reason, "variant": found.variant, "metadata": metadata}
+
+
+# -- all flags
+
+
+def _all(moment: Moment, context: Context, if_none_match: str) -> Reply:
+    found = tuple(moment.answer(s, context.user, context.attributes) for s in moment.snapshots.values())
+    body, digest = moment.once(("ofrep", found), lambda: _bulk(moment, found))
+    etag = f'"r{moment.revision}-{digest}"'
+    headers = ((b"etag", etag.encode()),)
+    if if_none_match and same_answer(if_none_match, digest):
+        return Reply(304, headers=headers)
+    return Reply(200, body, headers)
+
+
+def same_answer(if_none_match: str, digest: str) -> bool:
+    """Whether the client has this very answer. A record that changed nothing for it is no reason to send it again."""
+    return any(etag.strip().rstrip('"').endswith(f"-{digest}") for etag in if_none_match.split(","))
+
+
+def _bulk(moment: Moment, found: tuple[Answer, ...]) -> tuple[bytes, str]:
+    """The body, and the hash of what matters in it: all but the revision."""
+    flags = [
+        _flag(moment, snapshot, key, answer, {})
+        for snapshot, answer in zip(moment.snapshots.values(), found, strict=True)
+        for key in snapshot.toggles
+    ]
+    metadata: dict[str, Any] = {"version": f"r{moment.revision}", "revision": moment.revision, "pin": moment.pin}
+    if moment.stale_since is not None:
+        metadata["staleSince"] = moment.stale_since.isoformat()
+    digest = hashlib.sha256(_encode(flags)).hexdigest()[:16]
+    return _encode({"flags": flags, "metadata": metadata}), digest
+
+
+# -- no
+
+
+def _no(read: Read, status: int, code: str, words: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
+    key = read.path[len(ONE) :][:250] if read.path.startswith(ONE) else ""
+    return Reply(status, _encode({"key": key, "errorCode": code, "errorDetails": words}), headers)

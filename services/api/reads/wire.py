@@ -1,0 +1,99 @@
+"""A flag read as it comes over the wire, and the answer to it.
+
+One rule: nothing of a request is looked at twice, and what an answer always has is encoded once, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl
+
+from services.api.bodies import OTHER, SAFE, Receive, Scope, Send, read_body
+from services.api.problems import TITLES
+from services.api.reads import cors
+
+JSON = b"application/json"
+MOST_FIELDS = 100  # of a query
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+
+class Refused(Exception):
+    """A read that is not answered: `status`, and words for whoever asked. Each protocol gives them its own body.
+
+    `slug` is one of the problems' (`services.api.problems.TITLES`), or one of this room's own.
+    """
+
+    def __init__(self, slug: str, words: str, headers: Headers = ()) -> None:
+        super().__init__(words)
+        self.slug = slug
+        self.status = _STATUS.get(slug) or TITLES[slug][0]
+        self.words = words
+        self.headers = headers
+
+
+_STATUS = {"context": 400, "gone": 410}
+
+
+class Reply(NamedTuple):
+    """What is sent. An empty body with 204 or 304 has no content type."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    content_type: bytes = JSON
+
+
+class Read:
+    """One request for flags."""
+
+    __slots__ = ("_query", "_receive", "headers", "method", "path", "query_string", "scope")
+
+    def __init__(self, scope: Scope, path: str, receive: Receive) -> None:
+        """`path` without what a trailing slash in the client's base URL left before it."""
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path = path
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.query_string: bytes = scope["query_string"]
+        self._query: dict[str, str] | None = None
+        self._receive = receive
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's fields; of several with one name the last. Raises Refused when there are absurdly many."""
+        if self._query is None:
+            try:
+                text = self.query_string.decode("latin-1")
+                self._query = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+            except ValueError:
+                raise Refused("malformed", f"at most {MOST_FIELDS} fields are read in a query") from None
+        return self._query
+
+    async def body(self) -> bytes:
+        """The whole body, at most 64 KiB. Raises Refused, and Disconnected when the client went away."""
+        message = await self._receive()
+        if not message.get("more_body", False) and len(message.get("body", b"")) <= OTHER:
+            found: bytes = message.get("body", b"")
+            return found
+        whole = await read_body(self._receive, OTHER, message)
+        if whole is None:
+            raise Refused("too-large", f"at most {OTHER} bytes are read here", ((b"connection", b"close"),))
+        return whole
+
+
+Handler: TypeAlias = Callable[[Read], Awaitable[Reply]]
+
+
+async def answer(read: Read, reply: Reply, send: Send) -> None:
+    """Send it; to another origin's page only where that page may read it (`cors`)."""
+    headers: list[Any] = [*SAFE, *reply.headers]
+    if reply.body:
+        headers.append((b"content-type", reply.content_type))
+    if reply.status not in (204, 304):
+        headers.append((b"content-length", str(len(reply.body)).encode()))
+    if b"origin" in read.headers:
+        headers.extend(cors.headers(read.path, read.headers[b"origin"]))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
