@@ -23,7 +23,12 @@ __all__ = ["Service", "make_app", "server"]
 
 def make_app(service: Service) -> Front:
     """The ASGI app for this service. It starts and stops nothing: that is the business of whoever made the service."""
-    routes = Litestar(
+    return Front(service, bounded(cast(App, routes(service))))
+
+
+def routes(service: Service) -> Litestar:
+    """Everything that is not a flag read (services/api/reads/)."""
+    return Litestar(
         route_handlers=[
             health.healthz,
             health.readyz,
@@ -51,7 +56,6 @@ def make_app(service: Service) -> Front:
         openapi_config=None,
         logging_config=None,
     )
-    return Front(service, bounded(cast(App, routes)))
 
 
 def server(app: App, host: str, port: int) -> uvicorn.Server:

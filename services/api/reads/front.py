@@ -6,8 +6,6 @@ nothing that a client sends ends in a stack trace.
 
 from __future__ import annotations
 
-import logging
-
 from services.api.bodies import App, Disconnected, Receive, Scope, Send
 from services.api.reads.moment import Moments
 from services.api.reads.ofrep import Ofrep
@@ -15,7 +13,11 @@ from services.api.reads.who import Readers
 from services.api.reads.wire import Handler, Read, answer
 from services.api.service import Service
 
-logger = logging.getLogger("cutover.flags")
+PATHS: tuple[tuple[str, str], ...] = (
+    ("POST", "/ofrep/v1/evaluate/flags/{key}"),
+    ("POST", "/ofrep/v1/evaluate/flags"),
+)
+"""Method and path of everything that is answered here."""
 
 
 class Front:
