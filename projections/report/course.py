@@ -1,0 +1,249 @@
+"""How it went: halts and rollbacks, what differs from the plan, what was told to whom, and the records behind it all.
+
+One rule: nothing that went otherwise than planned is left out because it turned out well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from events import facts as f
+from events.facts import Fact
+from events.plan.schema import Planned
+from projections.report.before import step_words
+from projections.report.document import Block, Cell, Grid, Paragraph, Section, answers_of
+from projections.report.history import Found, Line
+from projections.report.phases import days_between
+from projections.report.writing import Pen
+from projections.sentences import sentence, texts
+
+WHERE = {"github": "GitHub", "slack": "Slack"}
+
+
+def rollbacks(pen: Pen) -> Section:
+    """Every halt, its end, every step back and every rollback."""
+    rows = [row for line in pen.history.lines for row in _stops(pen, line)]
+    title = "Rollbacks and halts"
+    if not rows:
+        return Section(title, (Paragraph("There was none."),))
+    return Section(title, (Grid("In the order they happened", ("What", "When", "By", "Why", "Record"), tuple(rows)),))
+
+
+def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
+    for fact in line.record.facts:
+        what = _stop(fact)
+        if what is None:
+            continue
+        word, because = what
+        failed = [each for each in line.record.facts if isinstance(each, f.VerdictRecorded) and each.verdict == "fail"]
+        why = [because, pen.text(line.record.reason), *(f"{each.criterion}: {each.why}" for each in failed)]
+        said = "; ".join(dict.fromkeys(text for text in why if text)) or "no reason given"
+        yield (
+            Cell(word),
+            Cell(pen.time(line.when)),
+            Cell(pen.who(line)),
+            Cell(said, url=next((note.url for note in pen.why(line) if note.url), "")),
+            Cell("", revisions=(line.revision,)),
+        )
+
+
+def _stop(fact: Fact) -> tuple[str, str] | None:
+    match fact:
+        case f.Halted(because=because):
+            return "Halted", because
+        case f.Resumed():
+            return "Resumed", ""
+        case f.PhaseEntered(phase="rolled_back"):
+            return "Rolled back: off for everyone", ""
+        case f.PhaseEntered(phase="cancelled"):
+            return "Cancelled", ""
+    return None
+
+
+# -- against the plan
+
+
+def differences(pen: Pen) -> Section:
+    """Planned and actual dates, and every change of the plan or of what it expected."""
+    blocks: list[Block] = []
+    dates = tuple(_dates(pen))
+    if dates:
+        blocks.append(Grid("Dates", ("What", "Planned", "Actual", "Difference"), dates))
+    changes = tuple(_changes(pen))
+    if changes:
+        columns = ("What", "When", "By", "Why", "Record")
+        blocks.append(Grid("What went otherwise than planned, or was planned anew", columns, changes))
+    if not blocks:
+        blocks.append(Paragraph("Nothing so far."))
+    return Section("What differs from the plan", tuple(blocks))
+
+
+def _dates(pen: Pen) -> Iterator[tuple[Cell, ...]]:
+    plan, entered, after = pen.plan, pen.history.entered, pen.history.rolled_back
+
+    def first(lines: Iterable[Line]) -> Line | None:
+        return next((line for line in lines if line.revision > after), None)
+
+    deployed = [each.at for each in pen.history.of(f.WatchStarted)]
+    yield from _date(pen, "Code deployment", plan.deploy.date, next(iter(deployed), None))
+    yield from _date(pen, "Testing", plan.testing.dates, first(entered.get("veteran_testing", [])))
+    yield from _date(pen, "Cutover", plan.rollout.dates, first(entered.get("stage-1", [])))
+    for number, stage in enumerate(plan.rollout.stages, 1):
+        reached = first(entered.get(f"stage-{number}", []))
+        yield from _date(pen, f"Stage {number}: {stage.title or stage.to or 'everyone'}", stage.dates, reached)
+    yield from _date(pen, "Go-live", plan.go_live.date, first(entered.get("go_live", [])))
+
+
+def _date(pen: Pen, what: str, planned: Planned | None, line: Line | None) -> Iterator[tuple[Cell, ...]]:
+    if planned is None:
+        return
+    if line is None:
+        yield (Cell(what), Cell(planned.text), Cell("not yet", "open"), Cell(""))
+        return
+    actual = Cell(pen.day(line.when), revisions=(line.revision,))
+    yield (Cell(what), Cell(planned.text), actual, Cell(_compared(pen, planned, line.when)))
+
+
+def _compared(pen: Pen, planned: Planned, actual: datetime) -> str:
+    if not planned.first:
+        return "no day was planned"
+    late = days_between(planned.last or planned.first, actual, pen)
+    early = -days_between(planned.first, actual, pen)
+    days = max(late, early)
+    if days <= 0:
+        return "as planned"
+    return f"{days} day{'' if days == 1 else 's'} {'late' if late > 0 else 'early'}"
+
+
+def _changes(pen: Pen) -> Iterator[tuple[Cell, ...]]:
+    exposed = False
+    for line in pen.history.lines:
+        for fact in line.record.facts:
+            exposed = fact.exposure.to != "nobody" if isinstance(fact, f.ExposureSet) else exposed
+            words = "" if isinstance(fact, f.DeployReported) and not exposed else _change(pen, fact)
+            if words:
+                why = pen.text(line.record.reason) or next((note.text for note in pen.why(line)), "")
+                yield (
+                    Cell(words),
+                    Cell(pen.time(line.when)),
+                    Cell(pen.who(line)),
+                    Cell(why or "no reason given"),
+                    Cell("", revisions=(line.revision,)),
+                )
+
+
+def _change(pen: Pen, fact: Fact) -> str:
+    match fact:
+        case f.PlanRevised(changed=changed):
+            return f"The plan was revised: {', '.join(changed) or 'in small'}"
+        case f.SessionMoved(session=session):
+            return f"Session {session} was moved"
+        case f.SessionCancelled(session=session):
+            return f"Session {session} was cancelled"
+        case f.SessionRecorded(session=session, held=False):
+            return f"In session {session} the tester did not come"
+        case f.WorkflowWaived(session=session, workflow=workflow):
+            return f"The failure of '{workflow}' in session {session} was waived"
+        case f.AttestationWithdrawn(item=item):
+            return f"Withdrawn: {texts(pen.plan).get(item, item)}"
+        case f.DeployReported(service=service, version=version):
+            return f"{service} {version} was deployed while people had the toggles on"
+        case f.VerdictRecorded(criterion=criterion, step=step, verdict="fail", why=why):
+            return f"{criterion} failed in {step_words(pen, step)}: {why}"
+        case f.Decided(decision=("no_go" | "pause" | "pivot") as decision, title=title, step=step):
+            return f"{title} decided {decision.replace('_', ' ')} for {step_words(pen, step)}"
+        case f.PhaseEntered(phase="rolled_back"):
+            return "The release was rolled back"
+        case f.Halted(because=because):
+            return f"Halted{f': {because}' if because else ''}"
+    return ""
+
+
+# -- telling people
+
+
+def told(pen: Pen) -> Section:
+    """Issues and messages: what was reported where, and what could not be."""
+    reported = pen.history.of(f.IssueReported)
+    announced = pen.history.of(f.Announced)
+    blocks: list[Block] = []
+    if reported:
+        rows = tuple(
+            (
+                Cell(each.fact.text),
+                Cell(each.fact.purpose or "every route of the plan"),
+                Cell(pen.time(each.at.when)),
+                Cell(pen.who(each.at)),
+                Cell("", revisions=(each.at.revision,)),
+            )
+            for each in reported
+        )
+        blocks.append(Grid("Issues that people reported", ("Issue", "For", "When", "By", "Record"), rows))
+    if announced:
+        columns = ("What", "Where", "Outcome", "When", "Record")
+        blocks.append(Grid("What was told", columns, tuple(_announced(pen, each) for each in announced)))
+    if not blocks:
+        blocks.append(Paragraph("Nothing was reported."))
+    return Section("What was reported where", tuple(blocks))
+
+
+def _announced(pen: Pen, found: Found[f.Announced]) -> tuple[Cell, ...]:
+    fact, line = found
+    parts = fact.cause.split("/")
+    cause = int(parts[1]) if len(parts) == 4 and parts[1].isdigit() else 0
+    happened = next((each for each in pen.history.lines if each.revision == cause), None)
+    what = _first_sentence(pen, happened) if happened else fact.cause
+    outcome = "told" if fact.outcome == "sent" else f"not told{f' ({fact.why})' if fact.why else ''}"
+    return (
+        Cell(what, revisions=(cause,) if happened else ()),
+        Cell(WHERE[fact.channel], url=fact.url),
+        Cell(outcome, "known" if fact.outcome == "sent" else "open"),
+        Cell(pen.time(line.when)),
+        Cell("", revisions=(line.revision,)),
+    )
+
+
+def _first_sentence(pen: Pen, line: Line) -> str:
+    names = texts(pen.plan)
+    return "; ".join(sentence(fact, names) for fact in line.record.facts if not isinstance(fact, f.Announced))
+
+
+# -- the records
+
+
+def notes(pen: Pen) -> list[Section]:
+    """What people noted, and evidence from outside, where there is any."""
+    rows = []
+    for each in pen.history.of(f.Noted):
+        rows.append((each.at, "Note", each.fact.text, ""))
+    for found in pen.history.of(f.EvidenceRecorded):
+        fact = found.fact
+        words = ", ".join(part for part in (f"{fact.kind}: {fact.about}", fact.outcome, fact.text) if part)
+        rows.append((found.at, "Evidence", words, fact.link))
+    if not rows:
+        return []
+    cells = tuple(
+        (
+            Cell(text, url=link),
+            Cell(kind),
+            Cell(pen.time(at.when)),
+            Cell(pen.who(at)),
+            Cell("", revisions=(at.revision,)),
+        )
+        for at, kind, text, link in sorted(rows, key=lambda row: row[0].revision)
+    )
+    return [Section("Notes and evidence", (Grid("As they came", ("What", "Kind", "When", "By", "Record"), cells),))]
+
+
+def still_open(sections: tuple[Section, ...]) -> Section:
+    """Every blank that is not filled yet, with where it stands."""
+    rows = tuple(
+        (Cell(answer.label), Cell(" / ".join(path)), Cell(answer.value.text, answer.value.state))
+        for section in sections
+        for path, answer in answers_of(section)
+        if answer.value.state != "known"
+    )
+    if not rows:
+        return Section("Still open", (Paragraph("Nothing: every blank of the plan is filled."),))
+    return Section("Still open", (Grid("Blanks of the plan", ("Blank", "Where", "State"), rows),))
