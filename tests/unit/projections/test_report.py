@@ -1,0 +1,375 @@
+"""The filled-in release plan: what it says of any history, and that whatever people wrote stays text in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from events import facts as f
+from events.facts import EVERYONE, NOBODY, TESTERS, Actor, Fact, Record
+from events.plan.schema import (
+    After,
+    Criterion,
+    Deploy,
+    GoLive,
+    GoNoGo,
+    IssueRoute,
+    Item,
+    Plan,
+    Planned,
+    Quantity,
+    Question,
+    RolloutPlan,
+    Testing,
+    Toggle,
+    Watch,
+)
+from projections.report import Document, html, markdown, report
+from projections.report.document import Answer, answers_of, clean, web_address
+from projections.report.markdown import escaped
+from services import plan_file
+
+START = datetime(2022, 7, 29, 12, tzinfo=UTC)
+CODE = "Phase I: Code deployment"
+AUDIT = "https://cutover.test/v1/rollouts/small/audit"
+PLANS = sorted((Path(__file__).parents[3] / "plans").glob("*.yaml"))
+MANAGER = Actor("morgan", "release_manager")
+SEALED = "enc:c2VhbGVk"
+
+
+class Told:
+    """A history as it is told: each call adds a record, an hour after the one before."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.records: list[tuple[int, Record]] = []
+        self(f.PlanAdopted(plan), f.PhaseEntered("planned"))
+
+    def __call__(self, *facts: Fact, who: Actor = MANAGER, **more: Any) -> int:
+        revision = len(self.records) + 1
+        when = START + timedelta(hours=revision)
+        self.records.append(
+            (revision, Record(1, "small", revision, "", when, who, "c", str(revision), "", facts, **more))
+        )
+        return revision
+
+    def report(self, as_of: datetime | None = None, **more: Any) -> Document:
+        return report(self.records, as_of or self.records[-1][1].when, audit=AUDIT, **more)
+
+
+def small(text: str = "plain", **parts: Any) -> Plan:
+    """A plan with every kind of part, all of them worded `text`."""
+    whole: dict[str, Any] = {
+        "title": f"Title {text}",
+        "id": "small",
+        "toggles": (Toggle("one", text),),
+        "why_together": text,
+        "prerequisites": (Item(text, id="live"),),
+        "criteria": {f"C {text}": Criterion(name=f"C {text}", below=Quantity(10.0), dashboard=text)},
+        "go_no_go": GoNoGo(template=text, decided_by=(f"Owner {text}",)),
+        "deploy": Deploy(
+            services=("api",),
+            date=Planned("2022-07-29", "2022-07-29", "2022-07-29"),
+            how_limited=text,
+            dashboards={text: text},
+            criteria=(f"C {text}",),
+            watch=(Watch(title=text, monitored_by=(text,), results=(Question(text, id="errors"),)),),
+        ),
+        "testing": Testing(recruiting=text, workflows=(f"W {text}",), results=(Question(text, id="times"),)),
+        "rollout": RolloutPlan(title=text, how_limited=text, criteria=(f"C {text}",)),
+        "go_live": GoLive(
+            kpis=(Criterion(name=f"K {text}", below=Quantity(5.0)),),
+            results_after=(After("1 week", 604_800),),
+            results=(Question("Number of unique users", id="users"), Question(text, id="ux")),
+        ),
+        "post_launch_questions": (Question(f"Q {text}", id="how"),),
+        "report_issues": (IssueRoute(purpose=text, channel=text, title=text, notify=text),),
+    }
+    return Plan(**(whole | parts))
+
+
+def carried_out(text: str = "plain") -> Told:
+    """A history with every kind of fact, all of them worded `text`."""
+    tell = Told(small(text))
+    why: dict[str, Any] = {"reason": text, "note": text, "evidence": (f.Evidence("link", source=text),)}
+    tell(f.DeployReported("api", "production", text), f.PhaseEntered("code_deploy"), f.WatchStarted(), **why)
+    tell(f.Attested("live", text), **why)
+    judged = (START, START + timedelta(hours=3))
+    for value in (4.0, 12.0):
+        tell(f.VerdictRecorded(f"C {text}", "code_deploy", "pass", "", text, *judged, Quantity(value)), **why)
+    tell(f.ResultRecorded("code_deploy", "errors", text, text))
+    tell(f.PhaseEntered("veteran_testing"), f.ExposureSet(TESTERS))
+    opens, closes = START + timedelta(hours=9), START + timedelta(hours=10)
+    tell(f.SessionScheduled("s", "t-1", opens, closes, opens, closes))
+    tell(f.WindowOpened("s"))
+    tell(f.WindowClosed("s"))
+    workflow = f.WorkflowResult(f"W {text}", False, (1.5,), SEALED, SEALED)
+    tell(f.SessionRecorded("s", True, (workflow,), SEALED), reason=SEALED)
+    tell(f.WorkflowWaived("s", f"W {text}", SEALED))
+    tell(f.ResultRecorded("veteran_testing", "times", text))
+    tell(f.Decided("go", "stage-1", f"Owner {text}", 1, 1), **why)
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1, text), f.ExposureSet(EVERYONE))
+    tell(f.Halted(text), **why)
+    tell(f.IssueReported(text, text))
+    tell(f.Announced("small/16/0/0", "github", "sent", url=text), f.Announced(text, "slack", "not sent", why=text))
+    tell(f.Resumed())
+    tell(f.VerdictRecorded(f"C {text}", "stage-1", "fail", "", text, *judged, Quantity(11.0)))
+    tell(f.PhaseEntered("go_live"))
+    tell(f.SnapshotTaken("1 week", (f.SnapshotEntry(text),), because=text))
+    for item, value in (("users", "7"), ("ux", text), (f"K {text}", "3")):
+        tell(f.ResultRecorded("1 week", item, value, text))
+    tell(f.QuestionAnswered("how", text, text))
+    tell(f.Noted(text))
+    tell(f.EvidenceRecorded("tests", text, outcome=text, text=text, link=text))
+    tell(f.PhaseEntered("closed"), **why)
+    return tell
+
+
+def blanks(document: Document) -> dict[tuple[str, str], Answer]:
+    """Every blank by the part of the plan it stands in, and its label."""
+    return {(path[0], one.label): one for section in document.sections for path, one in answers_of(section)}
+
+
+def state(document: Document, title: str, label: str) -> tuple[str, str]:
+    found = blanks(document)[title, label].value
+    return found.state, found.text
+
+
+# -- what it says
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_every_plan_is_shown_with_all_that_is_not_known_marked(path: Path) -> None:
+    plan = plan_file.read(path.read_bytes(), default_id="small").plan
+    document = Told(plan).report()
+    assert markdown(document).startswith("# ")
+    assert "<main" in html(document)
+    still_open = document.sections[-1]
+    assert still_open.title == "Still open"
+    states = {answer.value.state for answer in blanks(document).values()}
+    assert states == {"known", "open"}
+
+
+def test_a_blank_of_the_plan_stays_a_blank_until_it_is_filled() -> None:
+    text = (Path(__file__).parents[3] / "plans" / "vaos-service-integration.yaml").read_bytes()
+    document = Told(plan_file.read(text, default_id="small").plan).report()
+    assert state(document, "Go Live!", "Post-launch KPI 1") == ("open", "not filled in yet (the plan says: TBD)")
+    assert state(document, "Go Live!", "Post-launch KPI 1 actual") == ("open", "not recorded yet")
+    assert "TBD by Office of Community Care" in markdown(document)
+
+
+def test_everything_recorded_is_there_with_the_record_that_says_so() -> None:
+    document = carried_out().report()
+    found = blanks(document)
+    assert {label for (_, label), one in found.items() if one.value.state != "known"} == set()
+    assert found[CODE, "C plain"].value.revisions == (5,)
+    assert found[CODE, "C plain"].value.text == "12"
+    assert found["Go Live!", "Number of unique users"].value.text == "7"
+    assert found["Go Live!", "Number of unique users"].by == "morgan (release manager)"
+    assert found["Go Live!", "Go / No Go (ready / not ready)"].value.text == "Ready: go by Owner plain"
+
+
+def test_what_a_set_of_results_lacks_says_when_it_is_due() -> None:
+    tell = Told(small())
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1), f.ExposureSet(EVERYONE))
+    users = ("Go Live!", "Number of unique users")
+    assert state(tell.report(), *users) == ("due", "due 2022-08-05")
+    late = tell.report(START + timedelta(days=30))
+    assert state(late, *users) == ("open", "not recorded yet")
+    assert "was due 2022-08-05" in [note.text for note in blanks(late)[users].notes]
+
+
+def test_after_a_rollback_the_earlier_value_is_shown_as_earlier() -> None:
+    tell = carried_out()
+    tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY), reason="it broke")
+    document = tell.report()
+    assert state(document, CODE, "C plain") == ("known", "12")
+    assert state(document, "Go Live!", "Number of unique users") == ("open", "not recorded yet")
+    assert state(document, "Post-launch Questions", "Q plain")[0] == "open"
+    tell(f.DeployReported("api", "production", "2"), f.PhaseEntered("code_deploy"), f.WatchStarted())
+    again = tell.report()
+    assert state(again, CODE, "C plain") == ("open", "not recorded yet")
+    notes = [note.text for note in blanks(again)[CODE, "C plain"].notes]
+    assert blanks(again)["Go Live!", "Number of unique users"].value.state == "open"
+    assert any(note.startswith("earlier: 12 (pass), ") for note in notes)
+    assert "Rolled back: off for everyone" in markdown(again)
+    assert "it broke" in markdown(again)
+
+
+def test_a_cancelled_rollout_says_that_the_rest_was_never_recorded() -> None:
+    tell = Told(small())
+    tell(f.PhaseEntered("cancelled"), reason="no budget")
+    assert state(tell.report(), "Go Live!", "Number of unique users") == ("open", "not recorded")
+    assert "no budget" in markdown(tell.report())
+
+
+def test_a_withdrawn_prerequisite_is_open_again() -> None:
+    tell = Told(small())
+    tell(f.Attested("live", ""))
+    assert state(tell.report(), "Prerequisites", "plain") == ("known", "Yes, attested")
+    tell(f.AttestationWithdrawn("live"), reason="it is down")
+    assert state(tell.report(), "Prerequisites", "plain") == ("open", "withdrawn")
+
+
+def test_a_go_that_lost_its_force_is_not_ready() -> None:
+    tell = Told(small())
+    label = ("Go Live!", "Go / No Go (ready / not ready)")
+    assert state(tell.report(), *label)[0] == "open"
+    tell(f.Decided("go", "stage-1", "Owner plain", 1, 1))
+    assert state(tell.report(), *label) == ("known", "Ready: go by Owner plain")
+    tell(f.DeployReported("api", "production", "2"))
+    assert state(tell.report(), *label)[0] == "open"
+
+
+def test_what_testers_said_is_shown_only_as_it_is_revealed() -> None:
+    tell = carried_out()
+    for shown in (markdown(tell.report()), html(tell.report())):
+        assert "enc:" not in shown
+        assert "kept encrypted" in shown
+    opened = markdown(tell.report(reveal=lambda tester, _text: f"said by {tester}"))
+    assert "said by t-1" in opened
+
+
+def test_the_same_records_give_the_same_bytes() -> None:
+    tell = carried_out()
+    assert markdown(tell.report()) == markdown(tell.report())
+    assert html(tell.report()) == html(tell.report())
+
+
+def test_a_history_that_adopts_no_plan_is_no_report() -> None:
+    with pytest.raises(ValueError, match="adopted plan"):
+        report([], START)
+
+
+# -- whatever people wrote stays text
+
+NASTY = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "| a | b |",
+    "[click](javascript:alert(1))",
+    "![x](https://evil.test/x.png)",
+    "https://evil.test/?a=<b>&c='\"",
+    "javascript:alert(1)",
+    "data:text/html,<b>",
+    "www.evil.test",
+    "<https://evil.test>",
+    "# heading",
+    "1. one\n2. two",
+    "- item\n\n    code",
+    "```\ncode\n```",
+    "a\n===\nb",
+    "&lt;b&gt; &amp; &#60;i&#62;",
+    "[r1]: https://evil.test",
+    "[record 1][r1]",
+    "\\[x\\](y)",
+    "\\",
+    "{{ 7 * 7 }} {% raw %}",
+    "</style><b>",
+    "\u202egnp.exe\u2066",
+    "a\x00b\x1bc",
+    "@everyone #1 ~~gone~~ $x^2$",
+    "<!-- x -->",
+    "*bold* _it_ `code`",
+)
+TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(NASTY), min_size=1, max_size=3).map(" ".join))
+TAGS = set(
+    re.findall(
+        r"\w+",
+        """
+    a body caption dd desc div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 head header html
+    li line main meta nav ol p path polyline section span strong style svg table tbody td text th thead title tr ul
+""",
+    )
+)
+COMMONMARK = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags, attributes, addresses and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.addresses: set[str] = set()
+        self.words = ""
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.addresses |= {value or "" for name, value in attrs if name in ("href", "src")}
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def handle_comment(self, data: str) -> None:
+        self.tags.add("comment")
+
+
+def one_line(text: str) -> str:
+    return " ".join(clean(text).split())
+
+
+@given(TEXTS)
+def test_any_text_stays_text_in_html(text: str) -> None:
+    page = Page(html(carried_out(text).report()))
+    assert page.tags <= TAGS, page.tags - TAGS
+    assert not {name for name in page.attributes if name.startswith("on") or name == "style"}
+    assert all(address.startswith(("#", "https://", "http://")) for address in page.addresses)
+    assert one_line(text) in " ".join(page.words.split())
+    assert len(page.ids) == len(set(page.ids))
+
+
+@given(TEXTS)
+def test_any_text_stays_text_in_markdown(text: str) -> None:
+    document = carried_out(text).report()
+    tokens = COMMONMARK.parse(markdown(document))
+    inner = [one for token in tokens for one in (token.children or ())]
+    kinds = {one.type for one in (*tokens, *inner)}
+    assert not kinds & {"html_block", "html_inline", "image", "code_block", "fence", "hr", "blockquote_open", "s_open"}
+    links = {str(one.attrs["href"]) for one in inner if one.type == "link_open"}
+    own = web_address(text)
+    assert all(link.startswith(AUDIT) or (own and link.startswith("http")) for link in links)
+    headings = [
+        inline.content for inline, before in zip(tokens[1:], tokens, strict=False) if before.type == "heading_open"
+    ]
+    assert len(headings) == 1 + sum(_sections(section) for section in document.sections)
+
+
+def _sections(section: Any) -> int:
+    return 1 + sum(_sections(inner) for inner in section.sections)
+
+
+@given(TEXTS)
+def test_escaped_markdown_reads_as_the_text_that_it_was(text: str) -> None:
+    wanted = one_line(text)
+    assume(wanted)
+    for line in (f"- {escaped(text)}", f"x {escaped(text)}", f"| a |\n|---|\n| {escaped(text)} |"):
+        inline = [token for token in COMMONMARK.parse(line) if token.type == "inline"][-1]
+        assert {one.type for one in inline.children or ()} <= {"text"}
+        said = "".join(one.content for one in inline.children or ())
+        assert " ".join(said.split()) == " ".join(f"{'x ' if line[0] == 'x' else ''}{wanted}".split())
+
+
+@given(TEXTS)
+def test_only_an_address_of_the_web_becomes_a_link(text: str) -> None:
+    found = web_address(text)
+    assert found == "" or found.startswith(("http://", "https://", "HTTP", "Http"))
+    assert not set(found) & set("<>\"' \n\\`")
+
+
+@pytest.mark.parametrize("text", ["javascript:alert(1)", "data:text/html,x", "//evil.test", "https://", "ftp://x.test"])
+def test_other_schemes_never_become_links(text: str) -> None:
+    assert web_address(text) == ""
