@@ -124,8 +124,8 @@ def carried_out(text: str = "plain") -> Told:
     tell(f.VerdictRecorded(f"C {text}", "stage-1", "fail", "", text, *judged, Quantity(11.0)))
     tell(f.PhaseEntered("go_live"))
     tell(f.SnapshotTaken("1 week", (f.SnapshotEntry(text),), because=text))
-    for item, value in (("users", "7"), ("ux", text), (f"K {text}", "3")):
-        tell(f.ResultRecorded("1 week", item, value, text))
+    for item, words in (("users", "7"), ("ux", text), (f"K {text}", "3")):
+        tell(f.ResultRecorded("1 week", item, words, text))
     tell(f.QuestionAnswered("how", text, text))
     tell(f.Noted(text))
     tell(f.EvidenceRecorded("tests", text, outcome=text, text=text, link=text))
