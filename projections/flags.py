@@ -153,13 +153,14 @@ def _without(windows: tuple[Window, ...], session: str) -> tuple[Window, ...]:
     return tuple(window for window in windows if window.session != session)
 
 
-def _holds(window: Window, now: datetime) -> bool:
+def holds(window: Window, now: datetime) -> bool:
+    """Whether `now` is inside [opens, closes)."""
     return window.opens <= now and (window.closes is None or now < window.closes)
 
 
 def _opened_by(windows: tuple[Window, ...], when: datetime) -> tuple[Window, ...]:
     """A window opens by the time alone; its record follows. A halt in between must not shut it again."""
-    return tuple(replace(w, opened=True) if _holds(w, when) else w for w in windows)
+    return tuple(replace(w, opened=True) if holds(w, when) else w for w in windows)
 
 
 def _moved(window: Window, opens: datetime, closes: datetime | None, when: datetime) -> Window:
@@ -214,7 +215,7 @@ def evaluate(
 
 def testing_now(snapshot: FlagSnapshot, now: datetime) -> tuple[str, ...]:
     """The references of the testers in whose window `now` lies, in the order of their sessions."""
-    return tuple(w.tester for w in snapshot.windows if _holds(w, now) and (w.opened or not snapshot.halted))
+    return tuple(w.tester for w in snapshot.windows if holds(w, now) and (w.opened or not snapshot.halted))
 
 
 def _in_window(snapshot: FlagSnapshot, user: str, now: datetime, hmac: Callable[[str], str]) -> bool:
@@ -226,9 +227,19 @@ def _in_window(snapshot: FlagSnapshot, user: str, now: datetime, hmac: Callable[
 
 
 def _holds_user(audience: Audience, rollout: str, user: str, attributes: Mapping[str, str]) -> bool:
-    """In the group (by attribute, or by id; neither: every user), and below the percentage of it."""
-    if audience.attribute or audience.users or audience.group:
-        named = user in audience.users
-        if not named and not (audience.attribute and attributes.get(audience.attribute) in audience.any_of):
-            return False
-    return audience.percentage >= 100 or bucket(rollout, user) < round(audience.percentage * 1000)
+    """In the group, and below the percentage of it."""
+    if not in_group(audience, user, attributes):
+        return False
+    return audience.percentage >= 100 or bucket(rollout, user) < limit(audience)
+
+
+def in_group(audience: Audience, user: str, attributes: Mapping[str, str]) -> bool:
+    """By attribute, or by id; an audience that names neither is of every user."""
+    if not (audience.attribute or audience.users or audience.group):
+        return True
+    return user in audience.users or bool(audience.attribute and attributes.get(audience.attribute) in audience.any_of)
+
+
+def limit(audience: Audience) -> int:
+    """The first bucket that is not in its percentage."""
+    return round(audience.percentage * 1000)

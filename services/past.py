@@ -7,23 +7,27 @@ the rollout's records, so the answer is a fold like any other, begun at what the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from events.facts import Record
 from projections import recalled
 from projections.audit import instant
-from projections.flags import FlagSnapshot
+from projections.explain import BEARING
+from projections.flags import FlagSnapshot, fold
 from projections.known import Known, added, decode_known
 from projections.recalled import Recalled, carries_plan
+from projections.rollouts import RolloutRow
 from services.rollout.state import Rollout, apply
 from services.tables import Generation, Position
 
 EVERY = 200  # records of a rollout between two that are kept
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # when nothing had been written
 LONG = 16 * 1024  # bytes
 
 _state = msgspec.json.Decoder(Rollout)
@@ -42,6 +46,7 @@ class Past(NamedTuple):
     now: datetime
     state: Rollout
     known: Known
+    stopped: str  # why nothing is known after its last record; "": all is
 
     @property
     def revision(self) -> int:
@@ -70,26 +75,60 @@ def _unpacked(data: bytes) -> bytes:
 
 def past_of(connection: Connection, tables: Generation, at: Position, rollout: str, point: Point) -> Past | None:
     """The rollout as it was at `point`; None where it did not exist yet. Raises NotYet for a revision ahead."""
-    if isinstance(point, int) and point > at.seq:
-        raise NotYet(f"revision {point} is not known here: the last one is {at.seq}")
+    now = moment(connection, tables, at, point)
     base = _nearest(connection, tables, rollout, point)
     if base is None:
         return None
     state = _state.decode(_unpacked(base["state"]))
     known = decode_known(_unpacked(base["known"]))
-    for one in _since(connection, tables, rollout, known.revision, point):
+    for one in _since(connection, tables, known, point):
         state = apply(state, one.record, one.revision)
         known = added(known, one.record, one.revision, one.hash)
-    return Past(max(state.when, _moment(connection, tables, point)), state, known)
+    return Past(max(state.when, now), state, known, _stopped(connection, tables, known, point))
 
 
-def _moment(connection: Connection, tables: Generation, point: Point) -> datetime:
-    """The instant itself, or when the last record of all up to the revision was written."""
+def moment(connection: Connection, tables: Generation, at: Position, point: Point) -> datetime:
+    """The instant to judge a point at: itself, or when the last record up to it was written. Raises NotYet."""
     if isinstance(point, datetime):
         return point
+    if point > at.seq:
+        raise NotYet(f"revision {point} is not known here: the last one is {at.seq}")
     audit = tables.audit.c
     last = select(audit.at).where(audit.revision <= point).order_by(audit.revision.desc()).limit(1)
-    return datetime.fromisoformat(connection.execute(last).scalar_one())
+    found = connection.execute(last).scalar()
+    return datetime.fromisoformat(found) if found else EPOCH
+
+
+def began(connection: Connection, tables: Generation, rollout: str) -> tuple[int, datetime] | None:
+    """The revision of the rollout's first record, and when it was written."""
+    past = tables.past.c
+    first = select(past.revision, past.at).where(past.rollout == rollout).order_by(past.revision).limit(1)
+    row = connection.execute(first).first()
+    return (row.revision, datetime.fromisoformat(row.at)) if row else None
+
+
+def rows_of(connection: Connection, tables: Generation, at: Position, point: Point) -> list[RolloutRow]:
+    """Every rollout that existed at `point`, by id, as its line then stood. Raises NotYet."""
+    moment(connection, tables, at, point)
+    past = tables.past.c
+    names = connection.execute(select(past.rollout).where(upto(past, point)).distinct().order_by(past.rollout))
+    found = (past_of(connection, tables, at, rollout, point) for rollout in list(names.scalars()))
+    return [replace(past.known.row, retired=()) for past in found if past]  # as the live list has them
+
+
+def snapshots_back(
+    connection: Connection, tables: Generation, rollout: str, point: Point
+) -> Iterator[tuple[int, FlagSnapshot]]:
+    """(revision, who had the toggles on after it), the latest first, for every record that bears on that."""
+    past = tables.past.c
+    kept = select(past.revision, past.known).where(past.rollout == rollout, upto(past, point))
+    end: int | None = None
+    for row in connection.execute(kept.order_by(past.revision.desc())):
+        snapshots = [(row.revision, decode_known(_unpacked(row.known)).snapshot)]
+        for one in _records(connection, tables, rollout, row.revision, end, point, BEARING):
+            snapshots.append((one.revision, fold(snapshots[-1][1], one.record, one.revision)))
+        yield from reversed(snapshots)
+        end = row.revision
 
 
 def upto(columns: Any, point: Point) -> ColumnElement[bool]:
@@ -105,15 +144,40 @@ def _nearest(connection: Connection, tables: Generation, rollout: str, point: Po
     return cast("Mapping[str, Any] | None", connection.execute(found).mappings().first())
 
 
-def _since(connection: Connection, tables: Generation, rollout: str, revision: int, point: Point) -> Sequence[Recalled]:
-    """The records after this revision up to the point: fewer than EVERY, since another would have been kept."""
-    past, audit = tables.past.c, tables.audit
-    following = select(func.min(past.revision)).where(past.rollout == rollout, past.revision > revision)
+def _since(connection: Connection, tables: Generation, known: Known, point: Point) -> Iterator[Recalled]:
+    """The records after what is known, up to the point: fewer than EVERY, since another would have been kept."""
+    past, rollout = tables.past.c, known.snapshot.rollout
+    following = select(func.min(past.revision)).where(past.rollout == rollout, past.revision > known.revision)
     end = connection.execute(following).scalar()
-    wanted = select(*(audit.c[name] for name in recalled.COLUMNS)).where(
-        audit.c.rollout == rollout, audit.c.revision > revision, upto(audit.c, point)
-    )
-    if end is not None:
-        wanted = wanted.where(audit.c.revision < end)
+    return _records(connection, tables, rollout, known.revision, end, point)
+
+
+def _records(
+    connection: Connection,
+    tables: Generation,
+    rollout: str,
+    after: int,
+    before: int | None,
+    point: Point,
+    facts: Sequence[str] = (),
+) -> Iterator[Recalled]:
+    """The records between two revisions (None: to the end) up to the point; with nothing but `facts` where given."""
+    audit = tables.audit
+    wanted = select(*(audit.c[name] for name in recalled.COLUMNS))
+    wanted = wanted.where(audit.c.rollout == rollout, audit.c.revision > after, upto(audit.c, point))
+    if before is not None:
+        wanted = wanted.where(audit.c.revision < before)
+    if facts:
+        wanted = wanted.where(audit.c.fact.in_(facts))
     rows = connection.execute(wanted.order_by(audit.c.revision, audit.c.n)).mappings()
-    return list(recalled.recalled(cast("Sequence[Mapping[str, Any]]", rows)))
+    return recalled.recalled(cast("Iterable[Mapping[str, Any]]", rows))
+
+
+def _stopped(connection: Connection, tables: Generation, known: Known, point: Point) -> str:
+    """A stopped rollout's records after the one that stopped it are not folded: the point may lie behind it."""
+    stopped, states, rollout = tables.stopped.c, tables.states.c, known.snapshot.rollout
+    row = connection.execute(select(stopped.revision, stopped.why).where(stopped.rollout == rollout)).first()
+    if row is None or (isinstance(point, int) and point < row.revision):
+        return ""
+    last = connection.execute(select(states.revision).where(states.rollout == rollout)).scalar()
+    return str(row.why) if last == known.revision else ""

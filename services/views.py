@@ -26,9 +26,11 @@ from projections.audit import AuditRow, Outcome, instant
 from projections.known import decode_known
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
+from services.explaining import Explained, Question, explained
 from services.folding import States, machine
-from services.past import Past, Point, past_of
+from services.past import Past, Point, began, past_of, rows_of
 from services.tables import Generation, Position, prepare, read
+from services.vault import Vault
 
 POLL = 0.02
 END = 2**62
@@ -87,8 +89,11 @@ class Views:
 
     # -- the rollouts
 
-    def rollouts(self) -> list[RolloutRow]:
-        """Every rollout, by id."""
+    def rollouts(self, point: Point | None = None) -> list[RolloutRow]:
+        """Every rollout, by id; as they were at `point`. Raises past.NotYet."""
+        if point is not None:
+            then = point
+            return read(self._engine, lambda connection, tables, at: rows_of(connection, tables, at, then))
 
         def ask(connection: Connection, tables: Generation, _at: Position) -> list[RolloutRow]:
             table = tables.rollouts
@@ -121,6 +126,14 @@ class Views:
     def past(self, rollout: str, point: Point) -> Past | None:
         """The rollout as it was at an instant or up to a revision; None: it did not exist. Raises past.NotYet."""
         return read(self._engine, lambda connection, tables, at: past_of(connection, tables, at, rollout, point))
+
+    def began(self, rollout: str) -> tuple[int, datetime] | None:
+        """The first revision of a rollout, and when it was written; None: there is no such rollout."""
+        return read(self._engine, lambda connection, tables, _at: began(connection, tables, rollout))
+
+    def explain(self, question: Question, vault: Vault) -> Explained:
+        """What a user got for a toggle at an instant, and which record made it so. Raises past.NotYet."""
+        return read(self._engine, lambda connection, tables, at: explained(connection, tables, at, question, vault))
 
     def kpis(self, rollout: str) -> list[KpiRow]:
         """What was measured and recorded for a rollout, by step and item."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from events.facts import Actor
+from events.facts import Actor, Role
 from services.api.problems import Failed, failed
 from services.api.service import Request, service_of
 
@@ -40,6 +40,15 @@ def admin_of(request: Request) -> Actor:
     who = actor_of(request)
     if who.role != "admin":
         reason = f"tokens are managed by the role admin; '{who.subject}' has the role {who.role}"
+        raise failed("forbidden", reason, reason)
+    return who
+
+
+def one_of(request: Request, roles: tuple[Role, ...], what: str) -> Actor:
+    """The sender, who must have one of these roles."""
+    who = actor_of(request)
+    if who.role not in roles:
+        reason = f"{what} {', '.join(roles)}; you are {who.role}"
         raise failed("forbidden", reason, reason)
     return who
 

@@ -16,17 +16,20 @@ from msgspec.structs import replace
 
 from events.facts import Fact, Phase
 from events.plan.names import IDENTIFIER
+from projections.rollouts import RolloutRow
 from services import messages
 from services.api.access import actor_of
 from services.api.answers import answer
+from services.api.asof import as_of, not_yet, past
 from services.api.freshness import views_caught_up
 from services.api.problems import failed, refused, unknown_rollout
 from services.api.reading import read_command, read_written_plan
 from services.api.service import Request, service_of
 from services.messages import Accepted, Refusal
+from services.past import NotYet, Point
 from services.rollout.commands import Adopt, Command
 from services.rollout.state import Rollout
-from services.rollout.status import status
+from services.rollout.status import Status, status
 
 _KEY = re.compile(r"[!-~]{1,200}")
 _YAML = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "text/plain", "")
@@ -79,28 +82,37 @@ async def command(request: Request, rollout: FromPath[str]) -> Response[bytes]:
 
 @get("/v1/rollouts")
 async def rollouts(request: Request) -> Response[bytes]:
-    """Every rollout, by id."""
+    """Every rollout, by id; `?as_of=` as they were."""
     await views_caught_up(request)
-    return answer({"items": await asyncio.to_thread(service_of(request).views.rollouts)})
+    return answer({"items": await _rows(request, as_of(request))})
 
 
 @get("/v1/rollouts/{rollout:str}")
 async def rollout_status(request: Request, rollout: FromPath[str]) -> Response[bytes]:
-    """Where it stands, and everything that blocks its next move."""
+    """Where it stands, and everything that blocks its next move; `?as_of=` as it was."""
     await views_caught_up(request)
+    point = as_of(request)
+    if point is not None:
+        then = await past(request, rollout, point)
+        found = status(then.state, then.now, await _phases(request, then.state, point))
+        return answer(replace(_stopped(found, then.stopped), as_of=then.now))
     state = await _state(request, rollout)
     found = status(state, service_of(request).now(), await _phases(request, state))
-    stopped = (await asyncio.to_thread(service_of(request).views.stopped)).get(rollout)
-    if stopped is not None:
-        found = replace(found, blockers=(f"this rollout is stopped: {stopped}", *found.blockers))
-    return answer(found)
+    return answer(_stopped(found, (await asyncio.to_thread(service_of(request).views.stopped)).get(rollout, "")))
+
+
+def _stopped(found: Status, why: str) -> Status:
+    """With the reason why the rollout's projections stand still, before what blocks it anyway."""
+    return replace(found, blockers=(f"this rollout is stopped: {why}", *found.blockers)) if why else found
 
 
 @get("/v1/rollouts/{rollout:str}/plan")
 async def plan(request: Request, rollout: FromPath[str]) -> Response[bytes]:
-    """Its plan in the stored form, as it now stands."""
+    """Its plan in the stored form, as it now stands; `?as_of=` as it was."""
     await views_caught_up(request)
-    return answer((await _state(request, rollout)).plan)
+    point = as_of(request)
+    state = await _state(request, rollout) if point is None else (await past(request, rollout, point)).state
+    return answer(state.plan)
 
 
 async def _state(request: Request, rollout: str) -> Rollout:
@@ -110,12 +122,18 @@ async def _state(request: Request, rollout: str) -> Rollout:
     return found
 
 
-async def _phases(request: Request, state: Rollout) -> dict[str, Phase]:
-    """How far the rollouts are that this one comes after."""
+async def _rows(request: Request, point: Point | None) -> list[RolloutRow]:
+    try:
+        return await asyncio.to_thread(service_of(request).views.rollouts, point)
+    except NotYet as error:
+        raise not_yet("as_of", error) from error
+
+
+async def _phases(request: Request, state: Rollout, point: Point | None = None) -> dict[str, Phase]:
+    """How far the rollouts are, or were, that this one comes after."""
     if not state.plan.after:
         return {}
-    rows = await asyncio.to_thread(service_of(request).views.rollouts)
-    return {row.id: row.phase for row in rows if row.id in state.plan.after}
+    return {row.id: row.phase for row in await _rows(request, point) if row.id in state.plan.after}
 
 
 async def _ask(request: Request, rollout: str, asked: Command) -> Accepted:

@@ -12,8 +12,8 @@ from litestar.params import FromPath
 from msgspec import Struct
 from msgspec.structs import replace
 
-from events.facts import Actor, Role, UtcTime, WorkflowResult
-from services.api.access import actor_of
+from events.facts import Role, UtcTime, WorkflowResult
+from services.api.access import one_of
 from services.api.answers import answer
 from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
@@ -46,7 +46,7 @@ class ShownSession(Struct, frozen=True):
 @get("/v1/rollouts/{rollout:str}/sessions")
 async def sessions(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Every session of a rollout, with what was said in it."""
-    _one_of(request, READERS, "what testers said is shown to")
+    one_of(request, READERS, "what testers said is shown to")
     await views_caught_up(request)
     service = service_of(request)
     state = await asyncio.to_thread(service.views.state, rollout)
@@ -59,7 +59,7 @@ async def sessions(request: Request, rollout: FromPath[str]) -> Response[bytes]:
 @delete("/v1/testers", status_code=200)
 async def erase(request: Request) -> Response[bytes]:
     """Forget the tester in the body, `{"tester": ID}`: their windows close, their row and key are destroyed."""
-    by = _one_of(request, ERASERS, "testers are erased by")
+    by = one_of(request, ERASERS, "testers are erased by")
     tester = _tester(read_json(await request.body()))
     testers = service_of(request).testers
     if testers is None:
@@ -79,15 +79,6 @@ def _tester(data: object) -> str:
     if not isinstance(found, str) or not found.strip():
         raise failed("invalid", 'expected {"tester": "the id of the user"} and nothing else')
     return found
-
-
-def _one_of(request: Request, roles: tuple[Role, ...], what: str) -> Actor:
-    """The sender, who must have one of these roles."""
-    who = actor_of(request)
-    if who.role not in roles:
-        reason = f"{what} {', '.join(roles)}; you are {who.role}"
-        raise failed("forbidden", reason, reason)
-    return who
 
 
 def shown(vault: Vault, session: Session) -> ShownSession:

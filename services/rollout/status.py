@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from events.facts import Phase, UtcTime
 from services.rollout import exposure
@@ -26,7 +26,10 @@ class Next(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How a rollout stands. `stage` is 0 outside of cutover; `blockers` are of `next_move`, in words."""
+    """How a rollout stands. `stage` is 0 outside of cutover; `blockers` are of `next_move`, in words.
+
+    `as_of`: the instant that was asked about; absent: now.
+    """
 
     id: str
     title: str
@@ -44,6 +47,7 @@ class Status(Struct, frozen=True):
     toggles: tuple[str, ...]
     time_zone: str
     updated_at: UtcTime
+    as_of: UtcTime | UnsetType = UNSET
 
 
 def status(rollout: Rollout, now: datetime, finished: dict[str, Phase] | None = None) -> Status:
