@@ -23,6 +23,7 @@ from services.nats_server import find_server
 
 CONFIG = Path(__file__).resolve().parents[1] / "deploy" / "nats" / "cluster.conf"
 ROLES = ("init", "engine", "clock", "herald", "intake", "monitor", "projector", "api")
+APPLICATION = "application"  # no role of ours: whoever evaluates flags in process
 PASSWORD = "for-this-test-only"
 
 
@@ -69,7 +70,7 @@ def start_cluster(folder: Path) -> Cluster:
     binary = find_server()
     ports = free_ports(6)
     routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports[3:])
-    passwords = {f"CUTOVER_NATS_PASSWORD_{role.upper()}": PASSWORD for role in ROLES}
+    passwords = {f"CUTOVER_NATS_PASSWORD_{role.upper()}": PASSWORD for role in (*ROLES, APPLICATION)}
     nodes = []
     for number in range(3):
         name = f"nats-{number + 1}"

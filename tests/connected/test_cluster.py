@@ -9,16 +9,22 @@ from datetime import UTC, datetime, timedelta
 
 import nats
 import pytest
+from cutover_openfeature import CutoverProvider
 from msgspec.structs import replace
 from nats.js import JetStreamContext
 
 from events.codec import log_subject
+from events.facts import EVERYONE
 from events.readings import Reading
+from projections.flags import FlagSnapshot
 from services.analysis.readings import JetStreamReadings
 from services.connection import CannotConnect, connect_nats
+from services.flag_bucket import FlagBucket
 from services.log.nats import JetStreamLog
 from services.log.streams import problems, wait_for_streams, wanted
-from tests.nats_cluster import ROLES, Cluster, start_cluster, streams_on_three_nodes
+from services.marks import Mark
+from tests.histories import START
+from tests.nats_cluster import APPLICATION, ROLES, Cluster, start_cluster, streams_on_three_nodes
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(90)]
 
@@ -60,7 +66,7 @@ async def test_init_makes_every_stream_with_three_replicas(cluster: Cluster) -> 
         assert await problems(js, replicas=3) == []
 
 
-@pytest.mark.parametrize("user", ROLES)
+@pytest.mark.parametrize("user", [*ROLES, APPLICATION])
 async def test_no_account_can_delete_purge_or_change_a_stream(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     actions = ("DELETE", "PURGE", "UPDATE", "MSG.DELETE", "RESTORE", "SNAPSHOT", "LEADER.STEPDOWN")
@@ -71,13 +77,13 @@ async def test_no_account_can_delete_purge_or_change_a_stream(cluster: Cluster, 
         assert await problems(connection.jetstream(), replicas=3) == []
 
 
-@pytest.mark.parametrize("user", ["engine", "clock", "herald", "intake", "monitor", "projector", "api"])
+@pytest.mark.parametrize("user", ["engine", "clock", "herald", "intake", "monitor", "projector", "api", APPLICATION])
 async def test_only_init_makes_streams(cluster: Cluster, user: str) -> None:
     [said] = await refusals(cluster, user, ["$JS.API.STREAM.CREATE.ROLLOUTS"])
     assert "permissions violation for publish" in said
 
 
-@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "projector", "api", "init"])
+@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "projector", "api", "init", APPLICATION])
 async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     [said] = await refusals(cluster, user, [log_subject("forged")])
@@ -96,6 +102,45 @@ async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user
         seen = [entry async for batch in JetStreamLog(reader).follow(0, until=revision) for entry in batch]
     assert seen[-1].revision == revision
     assert seen[-1].rollout == f"read-by-{user}"
+
+
+async def test_an_application_may_read_the_flag_bucket_and_nothing_else(cluster: Cluster) -> None:
+    await streams_on_three_nodes(cluster)
+    snapshot = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+    async with cluster.connected("projector") as connection:
+        bucket = FlagBucket(connection.jetstream())
+        await bucket.write([snapshot])
+        await bucket.mark(Mark(10, START, ""))
+    provider = CutoverProvider(cluster.url(APPLICATION))
+    try:
+        await asyncio.to_thread(provider.initialize)
+        assert provider.is_on("a")
+    finally:
+        await asyncio.to_thread(provider.shutdown)
+    forbidden = [
+        "$KV.flags.vaos",
+        "rollouts.command.vaos",
+        "rollouts.signals.ci.x",
+        "$JS.API.STREAM.MSG.GET.ROLLOUTS",
+        "$JS.API.CONSUMER.CREATE.ROLLOUTS",
+        "$JS.API.CONSUMER.CREATE.ATTEMPTS.x.>",
+    ]
+    assert len(await refusals(cluster, APPLICATION, forbidden)) == len(forbidden)
+
+
+async def test_an_application_hears_nobody_elses_answers(cluster: Cluster) -> None:
+    said: list[str] = []
+    heard = asyncio.Event()
+
+    async def keep(error: Exception) -> None:
+        said.append(str(error).lower())
+        heard.set()
+
+    connection = await nats.connect(cluster.url(APPLICATION).split(","), error_cb=keep)
+    await connection.subscribe("_INBOX.>")
+    await asyncio.wait_for(heard.wait(), 5)
+    await connection.close()
+    assert "permissions violation for subscription" in said[0]
 
 
 async def test_readings_are_published_by_who_may_and_read_by_who_judges(cluster: Cluster) -> None:

@@ -25,7 +25,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NODES = ("nats-1", "nats-2", "nats-3")
 ROLES: tuple[str, ...] = get_args(RoleName)
 USERS = (ROOT / "deploy/nats/users.conf").read_text(encoding="utf-8")
-PASSWORDS = {f"CUTOVER_NATS_PASSWORD_{role.upper()}" for role in (*ROLES, "init")}
+ACCOUNTS = (*ROLES, "init", "application")  # the last is for applications that evaluate flags in process
+PASSWORDS = {f"CUTOVER_NATS_PASSWORD_{name.upper()}" for name in ACCOUNTS}
 
 
 def test_every_role_runs_as_a_service_and_no_service_runs_another() -> None:
@@ -71,9 +72,9 @@ def test_a_node_starts_from_the_shared_configuration_and_knows_the_others(node: 
     assert f"{node}:{options['-sd']}" in SERVICES[node]["volumes"]
 
 
-def test_accounts_passwords_and_services_are_the_same_set() -> None:
+def test_accounts_and_passwords_are_the_same_set() -> None:
     accounts = set(re.findall(r"user: (\w+), password: \$(\w+)", USERS))
-    assert accounts == {(name, f"CUTOVER_NATS_PASSWORD_{name.upper()}") for name in (*ROLES, "init")}
+    assert accounts == {(name, f"CUTOVER_NATS_PASSWORD_{name.upper()}") for name in ACCOUNTS}
     assert all(set(SERVICES[node]["environment"]) == PASSWORDS for node in NODES)
 
 

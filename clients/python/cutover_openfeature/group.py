@@ -64,7 +64,7 @@ class Group:
         exposure = snapshot.exposure
         self.snapshot = snapshot
         self.stuck = stuck
-        self.metadata: Mapping[str, bool | int | float | str] = {
+        self.metadata: dict[str, bool | int | float | str] = {
             "revision": snapshot.revision,
             "rollout": snapshot.rollout,
         }

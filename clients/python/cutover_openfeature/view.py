@@ -64,7 +64,7 @@ class View:
             return FlagResolutionDetails(
                 value, None, None, Reason.STALE, variant, {**group.metadata, "stale_since": stale}
             )
-        return FlagResolutionDetails(value, None, None, reason, variant, group.metadata)
+        return FlagResolutionDetails(value, None, None, reason, variant, group.metadata.copy())
 
     def of_another_type(self, key: str, default: V) -> FlagResolutionDetails[V]:
         """Toggles are boolean: whoever asks for something else gets the default and an error."""
