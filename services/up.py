@@ -203,7 +203,8 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
     service = Service(
         ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings, testers
     )
-    http = _Http(server(make_app(service), house.settings.host, house.settings.port).config)
+    app = make_app(service)
+    http = _Http(server(app, house.settings.host, house.settings.port).config, app.close)
     house.checks.append(lambda: () if http.started else ("HTTP is not listening yet",))
     house.work.append(http.serve_until_cancelled())
 
@@ -213,7 +214,11 @@ class CannotListen(OSError):
 
 
 class _Http(uvicorn.Server):
-    """uvicorn that leaves the signals to us: the roles stop in order."""
+    """uvicorn that leaves the signals to us: the roles stop in order. `ending` is called before it stops."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -227,6 +232,7 @@ class _Http(uvicorn.Server):
         except SystemExit:  # uvicorn's way of saying that it could not listen
             raise CannotListen(f"cannot listen on {self.config.host} port {self.config.port}: is it in use?") from None
         except asyncio.CancelledError:
+            self._ending()
             await self.shutdown()
             raise
 

@@ -96,7 +96,7 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
 
 
 class Vault:
-    """The table `vault` under one vault key. Its methods do SQL: call them in a thread, all but `hmac`."""
+    """The table `vault` under one key. Its methods do SQL: call them in a thread, all but `hmac` and `derived`."""
 
     def __init__(self, engine: Engine, key: bytes) -> None:
         """Raises VaultError when the key is not the one the stored testers were sealed with."""
@@ -112,6 +112,10 @@ class Vault:
     def hmac(self, user: str) -> str:
         """HMAC-SHA256 of the user's id (UTF-8) under the tester key, in hexadecimal. No I/O."""
         return hmac.digest(self._hmac_key, user.encode(), hashlib.sha256).hex()
+
+    def derived(self, purpose: bytes) -> bytes:
+        """32 bytes for another purpose, the same wherever the vault key is; they say nothing about it. No I/O."""
+        return HKDF(SHA256(), 32, salt=None, info=purpose).derive(self._hmac_key)
 
     def reference(self, user: str) -> str:
         """The user's random reference; made at the first call, the same for ever until erased."""

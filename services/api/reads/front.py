@@ -6,16 +6,26 @@ nothing that a client sends ends in a stack trace.
 
 from __future__ import annotations
 
+import logging
+
+import msgspec
+
 from services.api.bodies import App, Disconnected, Receive, Scope, Send
+from services.api.problems import MEDIA_TYPE, TITLES, Problem
 from services.api.reads.moment import Moments
 from services.api.reads.ofrep import Ofrep
+from services.api.reads.stream import Stream
+from services.api.reads.tickets import Tickets
 from services.api.reads.who import Readers
-from services.api.reads.wire import Handler, Read, answer
+from services.api.reads.wire import Handler, Read, Refused, Reply, answer
 from services.api.service import Service
+
+logger = logging.getLogger("cutover.flags")
 
 PATHS: tuple[tuple[str, str], ...] = (
     ("POST", "/ofrep/v1/evaluate/flags/{key}"),
     ("POST", "/ofrep/v1/evaluate/flags"),
+    ("GET", "/ofrep/v1/events"),
 )
 """Method and path of everything that is answered here."""
 
@@ -25,8 +35,16 @@ class Front:
 
     def __init__(self, service: Service, behind: App) -> None:
         moments, readers = Moments(service.flags, service.vault.hmac), Readers(service.tokens)
+        tickets = Tickets(service.vault.derived, service.now)
+        self._stream = Stream(service.flags, moments, readers, tickets)
         self._behind = behind
-        self._rooms: tuple[tuple[str, Handler], ...] = (("/ofrep/", Ofrep(moments, readers).handle),)
+        self._rooms: tuple[tuple[str, Handler], ...] = (
+            ("/ofrep/", Ofrep(moments, readers, tickets, self._stream).handle),
+        )
+
+    def close(self) -> None:
+        """End what would go on for ever, so that the server can stop."""
+        self._stream.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -45,4 +63,11 @@ async def _handled(handle: Handler, read: Read, send: Send) -> None:
         reply = await handle(read)
     except Disconnected:
         return
+    except Refused as refused:
+        problem = Problem(f"/problems/{refused.slug}", refused.words, refused.status, refused.words)
+        reply = Reply(refused.status, msgspec.json.encode(problem), refused.headers, MEDIA_TYPE.encode())
+    except Exception:
+        logger.exception("%s %s failed", read.method, read.path)
+        problem = Problem("/problems/internal", TITLES["internal"][1], 500, "the service's own log says what happened")
+        reply = Reply(500, msgspec.json.encode(problem), (), MEDIA_TYPE.encode())
     await answer(read, reply, send)

@@ -18,6 +18,8 @@ from services.api.reads import cors
 from services.api.reads.context import Context, context_of
 from services.api.reads.moment import Moment, Moments, Wanted
 from services.api.reads.pins import EPOCH, Pin, parsed, revision_of
+from services.api.reads.stream import Stream
+from services.api.reads.tickets import Tickets
 from services.api.reads.who import Readers
 from services.api.reads.wire import Read, Refused, Reply
 
@@ -25,17 +27,22 @@ logger = logging.getLogger("cutover.flags")
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 ONE = FLAGS + "/"
+EVENTS = "/ofrep/v1/events"
+INACTIVITY = 120  # seconds that a hidden page goes on listening
 _CODES = {"malformed": "PARSE_ERROR", "context": "INVALID_CONTEXT", "not-found": "FLAG_NOT_FOUND"}
 _POST = ((b"allow", b"POST, OPTIONS"),)
+_GET = ((b"allow", b"GET, HEAD, OPTIONS"),)
 _encode = msgspec.json.encode
 
 
 class Ofrep:
     """The paths under `/ofrep/`."""
 
-    def __init__(self, moments: Moments, readers: Readers) -> None:
+    def __init__(self, moments: Moments, readers: Readers, tickets: Tickets, stream: Stream) -> None:
         self._moments = moments
         self._readers = readers
+        self._tickets = tickets
+        self._stream = stream
 
     async def handle(self, read: Read) -> Reply:
         """The answer, whatever was sent."""
@@ -50,18 +57,28 @@ class Ofrep:
             return _no(read, 500, "GENERAL", "something is wrong with the service; its own log says what")
 
     async def _handle(self, read: Read) -> Reply:
-        if not (read.path == FLAGS or read.path.startswith(ONE)):
-            raise Refused("not-found", f"there is nothing here; flags are evaluated at {FLAGS}")
-        if read.method == "OPTIONS":
+        if read.path.startswith(ONE) or read.path == FLAGS:
+            if read.method == "POST":
+                return await self._evaluated(read)
+            if read.method != "OPTIONS":
+                raise Refused("method-not-allowed", "flags are evaluated by POST", _POST)
             return Reply(204, headers=(*_POST, *cors.preflight()))
-        if read.method != "POST":
-            raise Refused("method-not-allowed", "flags are evaluated by POST", _POST)
-        await self._readers.known(read.headers)
+        if read.path == EVENTS:
+            if read.method in ("GET", "HEAD"):
+                return await self._stream.open(read)
+            if read.method != "OPTIONS":
+                raise Refused("method-not-allowed", "the stream of changes is read by GET", _GET)
+            return Reply(204, headers=(*_GET, *cors.preflight()))
+        raise Refused("not-found", f"there is nothing here; flags are evaluated at {FLAGS}")
+
+    async def _evaluated(self, read: Read) -> Reply:
+        who = await self._readers.known(read.headers)
         context = context_of(await read.body())
         moment = await self._moments.get(_wanted(read, context))
-        if read.path.startswith(ONE):
+        if read.path != FLAGS:
             return _one(moment, read.path[len(ONE) :], context)
-        return _all(moment, context, read.headers.get(b"if-none-match", b"").decode("latin-1"))
+        ticket = self._tickets.made_for(who.subject)
+        return _all(moment, context, ticket, read.headers.get(b"if-none-match", b"").decode("latin-1"))
 
 
 def _wanted(read: Read, context: Context) -> Wanted:
@@ -113,11 +130,11 @@ def _flag(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer, more:
 # -- all flags
 
 
-def _all(moment: Moment, context: Context, if_none_match: str) -> Reply:
+def _all(moment: Moment, context: Context, ticket: str, if_none_match: str) -> Reply:
+    """The ticket is in the hash too: a client that never saw but 304 would come with one that has expired."""
     found = tuple(moment.answer(s, context.user, context.attributes) for s in moment.snapshots.values())
-    body, digest = moment.once(("ofrep", found), lambda: _bulk(moment, found))
-    etag = f'"r{moment.revision}-{digest}"'
-    headers = ((b"etag", etag.encode()),)
+    body, digest = moment.once(("ofrep", found, ticket), lambda: _bulk(moment, found, ticket))
+    headers = ((b"etag", b'"r%d-%s"' % (moment.revision, digest.encode())),)
     if if_none_match and same_answer(if_none_match, digest):
         return Reply(304, headers=headers)
     return Reply(200, body, headers)
@@ -128,7 +145,7 @@ def same_answer(if_none_match: str, digest: str) -> bool:
     return any(etag.strip().rstrip('"').endswith(f"-{digest}") for etag in if_none_match.split(","))
 
 
-def _bulk(moment: Moment, found: tuple[Answer, ...]) -> tuple[bytes, str]:
+def _bulk(moment: Moment, found: tuple[Answer, ...], ticket: str) -> tuple[bytes, str]:
     """The body, and the hash of what matters in it: all but the revision."""
     flags = [
         _flag(moment, snapshot, key, answer, {})
@@ -138,8 +155,10 @@ def _bulk(moment: Moment, found: tuple[Answer, ...]) -> tuple[bytes, str]:
     metadata: dict[str, Any] = {"version": f"r{moment.revision}", "revision": moment.revision, "pin": moment.pin}
     if moment.stale_since is not None:
         metadata["staleSince"] = moment.stale_since.isoformat()
-    digest = hashlib.sha256(_encode(flags)).hexdigest()[:16]
-    return _encode({"flags": flags, "metadata": metadata}), digest
+    where = {"requestUri": f"{EVENTS}?ticket={ticket}"}
+    streams = [{"type": "sse", "endpoint": where, "inactivityDelaySec": INACTIVITY}]
+    digest = hashlib.sha256(_encode([flags, ticket])).hexdigest()[:16]
+    return _encode({"flags": flags, "metadata": metadata, "eventStreams": streams}), digest
 
 
 # -- no

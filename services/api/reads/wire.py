@@ -37,12 +37,13 @@ _STATUS = {"context": 400, "gone": 410}
 
 
 class Reply(NamedTuple):
-    """What is sent. An empty body with 204 or 304 has no content type."""
+    """What is sent. `goes_on` sends what comes after the headers, in its own time, instead of `body`."""
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     content_type: bytes = JSON
+    goes_on: Callable[[Send], Awaitable[None]] | None = None
 
 
 class Read:
@@ -82,6 +83,11 @@ class Read:
             raise Refused("too-large", f"at most {OTHER} bytes are read here", ((b"connection", b"close"),))
         return whole
 
+    async def gone(self) -> None:
+        """Return when the client has gone away."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
 
 Handler: TypeAlias = Callable[[Read], Awaitable[Reply]]
 
@@ -89,11 +95,14 @@ Handler: TypeAlias = Callable[[Read], Awaitable[Reply]]
 async def answer(read: Read, reply: Reply, send: Send) -> None:
     """Send it; to another origin's page only where that page may read it (`cors`)."""
     headers: list[Any] = [*SAFE, *reply.headers]
-    if reply.body:
+    if reply.body or reply.goes_on:
         headers.append((b"content-type", reply.content_type))
-    if reply.status not in (204, 304):
-        headers.append((b"content-length", str(len(reply.body)).encode()))
+    if not reply.goes_on and reply.status not in (204, 304):
+        headers.append((b"content-length", b"%d" % len(reply.body)))
     if b"origin" in read.headers:
         headers.extend(cors.headers(read.path, read.headers[b"origin"]))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    if reply.goes_on and read.method != "HEAD":
+        await reply.goes_on(send)
+    else:
+        await send({"type": "http.response.body", "body": reply.body})
