@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import msgspec
 
+from services import event_stream
+
 Json: TypeAlias = dict[str, Any]
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+LISTENING = httpx.Timeout(60.0, connect=3.0)  # a stream that is silent for longer is lost: it beats every 15 s
 TRIES = 3
 PAGE = 500
 UNDECIDED = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError)
@@ -39,6 +42,13 @@ class Refused(Exception):
         self.problem = problem
         self.detail = str(problem.get("detail", ""))
         self.reasons = tuple(str(reason) for reason in problem.get("reasons", ()))
+
+
+class Heard(NamedTuple):
+    """A record as a CloudEvent and its revision; an empty event says only that everything up to there was told."""
+
+    revision: int
+    event: Json
 
 
 class Client:
@@ -88,6 +98,22 @@ class Client:
             if not page.get("next"):
                 return
             asked = asked | {"after": page["next"]}
+
+    def events(
+        self, rollout: str = "", *, after: int | None = None, follow: bool = False
+    ) -> Iterator[tuple[int, Json]]:
+        """Records as CloudEvents above `after` (None: from now on), each with its revision; an empty one: only that.
+
+        With `follow` for ever: when the connection breaks, CannotAsk. Go on with the last revision.
+        """
+        path = f"{_path(rollout)}/events" if rollout else "/v1/events"
+        asked = {"follow": str(follow).lower()} | ({} if after is None else {"after": str(after)})
+        with self._reachable(""), self._http.stream("GET", path, params=asked, timeout=LISTENING) as response:
+            if not response.is_success:
+                response.read()
+                raise self._problem(response)
+            for told in event_stream.read(response.iter_bytes()):
+                yield Heard(int(told.id), msgspec.json.decode(told.data) if told.data else {})
 
     def announced(self, rollout: str, revision: int) -> list[Json]:
         """What became of telling people of this revision, as far as the log says; with the text where it was not."""

@@ -22,9 +22,9 @@ PAUSE = 0.2  # seconds before the log is tried again
 Take = Callable[[Sequence[Entry]], Awaitable[None]]
 
 
-async def follow(log: Log, who: str, take: Take, *, pause: float = PAUSE) -> None:
-    """Give every batch of the log to `take`, from the first record on, until cancelled. `who` stands in the warning."""
-    position, trouble = 0, ""
+async def follow(log: Log, who: str, take: Take, *, after: int = 0, pause: float = PAUSE) -> None:
+    """Give every batch of the log above `after` to `take`, until cancelled. `who` stands in the warning."""
+    position, trouble = after, ""
     while True:
         end_if_cancelled()
         try:

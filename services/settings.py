@@ -44,6 +44,11 @@ class Settings(Struct, frozen=True):
         return self.url if self.url != HERE else f"http://{self.host}:{self.port}"
 
     @property
+    def public_url(self) -> str:
+        """What names this service to others: CUTOVER_URL; "" where nobody has named it."""
+        return self.url if self.url != HERE else ""
+
+    @property
     def database(self) -> str:
         """SQLAlchemy's URL of the tables."""
         return self.database_url or f"sqlite:///{self.data / 'cutover.db'}"

@@ -44,6 +44,7 @@ from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
 from services.projector import Projector
+from services.record_feed import RecordFeed
 from services.same_log import disagreement
 from services.settings import Settings
 from services.skew import skew_problem
@@ -200,8 +201,10 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
     store, secret = SignalStore(house.connection), house.settings.github_secret
     readings = house.measuring.readings
     testers = Testers(house.log, ask, views, house.vault, refresh)
+    feed = RecordFeed(house.log, base=house.settings.public_url)
+    house.work.append(feed.run())
     service = Service(
-        ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings, testers
+        ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings, testers, feed
     )
     app = make_app(service)
     http = _Http(server(app, house.settings.host, house.settings.port).config, app.close)

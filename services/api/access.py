@@ -21,12 +21,21 @@ async def authenticate(request: Request) -> None:
     """Before every handler: 401 for a stranger, otherwise `actor_of(request)` says who it is."""
     if request.route_handler.opt.get("open"):
         return
-    token = _bearer(request)
-    book = service_of(request).tokens
-    who = book.who(token) if book.fresh() else await asyncio.to_thread(book.who, token)
+    who = await _known(request)
     if who is None:
         raise failed("unauthorized", f"this token is unknown or was revoked; {_HINT}", headers=_WRONG)
     request.state.actor = who
+
+
+async def still_known(request: Request) -> bool:
+    """Whether the token of an answer that goes on for long is still one."""
+    return await _known(request) is not None
+
+
+async def _known(request: Request) -> Actor | None:
+    token = _bearer(request)
+    book = service_of(request).tokens
+    return book.who(token) if book.fresh() else await asyncio.to_thread(book.who, token)
 
 
 def actor_of(request: Request) -> Actor:

@@ -11,7 +11,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from services.api import audit, explain, flags, health, readings, rollouts, signals, testers, tokens
+from services.api import audit, events, explain, flags, health, readings, rollouts, signals, testers, tokens
 from services.api.access import authenticate
 from services.api.bodies import App, bounded
 from services.api.problems import answered
@@ -39,6 +39,8 @@ def routes(service: Service) -> Litestar:
             rollouts.plan,
             audit.everything,
             audit.of_rollout,
+            events.everything,
+            events.of_rollout,
             flags.flags,
             explain.explain,
             tokens.add,

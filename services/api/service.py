@@ -18,6 +18,7 @@ from services.analysis.readings import Kept as KeepsReadings
 from services.flag_states import FlagState
 from services.intake.store import Kept, Listed
 from services.messages import Ask
+from services.record_feed import RecordFeed
 from services.testers import Testers
 from services.tokens import Tokens
 from services.vault import Vault
@@ -81,6 +82,7 @@ class Service:
     github_secret: str = ""
     readings: KeepsReadings | None = None
     testers: Testers | None = None
+    feed: RecordFeed | None = None
 
 
 def service_of(request: Request) -> Service:

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from docs.generate import pages
+from projections.cloudevents import type_of, types
 from services.api import app as api
 from services.api.problems import TITLES
 from services.api.reads.front import PATHS
@@ -59,6 +60,12 @@ def test_the_http_page_names_every_route_and_no_other() -> None:
     }
     page = (REFERENCE / "http.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([A-Z]+)` \| `([^`]+)` \|", page, re.MULTILINE)) == routes
+
+
+def test_the_events_page_names_every_type_and_no_other() -> None:
+    page = (REFERENCE / "events.md").read_text(encoding="utf-8").split("## The types")[1]
+    named = [word for line in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for word in re.findall(r"`(\w+)`", line)]
+    assert {type_of(name) for name in named} == set(types())
 
 
 def test_the_http_page_names_every_problem_with_its_status() -> None:

@@ -1,0 +1,90 @@
+"""`cutover events`: the records as they come.
+
+One rule: every record is printed once and in order, however often the service goes away meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated
+
+import msgspec
+import typer
+
+from events.facts import Fact
+from projections.sentences import sentence
+from services.cli.asking import client
+from services.cli.reads import trail
+from services.cli.screen import AsJson, err, out, say
+from services.cli.wording import READING
+from services.client import CannotAsk, Client, Json
+
+PAUSE = 1.0  # seconds until a service that is away is asked again
+
+
+def add_events(app: typer.Typer) -> None:
+    """Add the command."""
+    example = "Example: cutover events vaos-service-integration --follow"
+    app.command("events", epilog=example, rich_help_panel=READING)(events)
+
+
+def events(
+    ctx: typer.Context,
+    rollout: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="The rollout's id; without one, all.")] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay, and show records as they come; without --after, only new ones.")
+    ] = False,
+    after: Annotated[int | None, typer.Option(min=0, help="Only records after this revision.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the records of the log as they come; with --json, a CloudEvent a line."""
+    service = client(ctx, quiet=True)
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how following ends
+        found = _followed(service, rollout, after) if follow else _held(service, rollout, after or 0)
+        for event in found:
+            _show(event, as_json=as_json, with_rollout=not rollout)
+
+
+def _held(service: Client, rollout: str, after: int) -> Iterator[Json]:
+    """What is there now."""
+    return (event for _, event in service.events(rollout, after=after) if event)
+
+
+def _followed(service: Client, rollout: str, after: int | None) -> Iterator[Json]:
+    """What is there and what comes. A service that goes away is waited for, and that is said once."""
+    away = False
+    while True:
+        try:
+            for revision, event in service.events(rollout, after=after, follow=True):
+                after, away = revision, False
+                if event:
+                    yield event
+        except CannotAsk as error:
+            if after is None or 400 <= error.problem.get("status", 500) < 500:
+                raise
+            if not away:
+                say(f"{error} Waiting for it, at revision {after}.", "dim", to=err())
+            away = True
+        time.sleep(PAUSE)
+
+
+def _show(event: Json, *, as_json: bool, with_rollout: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+    elif "data" not in event:
+        say(f"Revision {event['revision']} of {event['rollout']} cannot be read: {event['why']}", to=err())
+    else:
+        for lines in trail(_lines(event), with_rollout=with_rollout):
+            out().print(lines)
+    sys.stdout.flush()
+
+
+def _lines(event: Json) -> list[Json]:
+    """The record as the trail shows it: a line a fact."""
+    content = event["data"]["subject"]["content"]
+    who = content["who"]
+    head = {"rollout": event["subject"], "when": event["time"], "outcome": "accepted", **who, **content}
+    return [head | {"says": sentence(msgspec.convert(fact, Fact), {})} for fact in content["facts"]]
