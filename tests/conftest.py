@@ -6,19 +6,54 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from services.connection import Connection, connect_nats
+from services.database import connect
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
+from tests import postgres_process, prometheus_process
 from tests.nats_process import NatsProcess
-from tests.prometheus_process import INSTALLED, MISSING
+from tests.postgres_process import PostgresProcess
+
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+PROGRAMS = {"prometheus": prometheus_process, "postgres": postgres_process}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without Prometheus its tests are skipped, and say so."""
+    """Without a program that is not of Python, its tests are skipped, and say so."""
     for item in items:
-        if not INSTALLED and item.get_closest_marker("prometheus"):
-            item.add_marker(pytest.mark.skip(reason=MISSING))
+        for marker, program in PROGRAMS.items():
+            if not program.INSTALLED and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=program.MISSING))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresProcess]:
+    """One PostgreSQL for all tests of this process."""
+    server = PostgresProcess()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database: on SQLite, and then on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'cutover.db'}"
+    server: PostgresProcess = request.getfixturevalue("postgres_server")
+    return server.schema()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Engine]:
+    """The same, opened as all roles open it."""
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import httpx
 
-from benchmarks.peers.postgres import NotInstalled, free_port, postgres
+from tests.postgres_process import INSTALLED, MISSING, PostgresProcess, free_port
 
 HERE = Path(__file__).parent
 ENVIRONMENT = "development"
@@ -27,6 +27,10 @@ _LIMIT = "1000000000"
 
 
 _FEATURES = "/api/admin/projects/default/features"
+
+
+class NotInstalled(Exception):
+    """What it needs is not on this machine; the text says how to get it."""
 
 
 class Unleash(NamedTuple):
@@ -56,28 +60,31 @@ class Unleash(NamedTuple):
 def unleash(folder: Path) -> Iterator[Unleash]:
     """A running server without toggles. Raises NotInstalled."""
     node, server = _installed()
-    with postgres(folder) as database:
-        port = free_port()
-        environ = {**os.environ, **_settings(port, database)}
-        with (folder / "unleash.log").open("wb") as output:
-            process = subprocess.Popen([node, server], cwd=folder, env=environ, stdout=output, stderr=output)
-        try:
-            _wait(process, f"http://127.0.0.1:{port}", folder / "unleash.log")
-            yield Unleash(f"http://127.0.0.1:{port}", process.pid)
-        finally:
-            process.terminate()
-            process.wait(30)
+    database, port = PostgresProcess(), free_port()
+    database.start()
+    environ = {**os.environ, **_settings(port, database.url)}
+    with (folder / "unleash.log").open("wb") as output:
+        process = subprocess.Popen([node, server], cwd=folder, env=environ, stdout=output, stderr=output)
+    try:
+        _wait(process, f"http://127.0.0.1:{port}", folder / "unleash.log")
+        yield Unleash(f"http://127.0.0.1:{port}", process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+        database.stop()
 
 
 def _installed() -> tuple[Path, Path]:
     modules = HERE / "node_modules"
     node, server = modules / ".bin" / "node", modules / "unleash-server" / "dist" / "server.js"
+    if not INSTALLED:
+        raise NotInstalled(MISSING)
     if not (node.exists() and server.exists()):
         raise NotInstalled(f"Unleash is not installed: npm ci --prefix {HERE}")
     return node, server
 
 
-def _settings(port: int, database: int) -> dict[str, str]:
+def _settings(port: int, database: str) -> dict[str, str]:
     limits = (
         "REGISTER_CLIENT_RATE_LIMIT_PER_MINUTE",
         "CLIENT_METRICS_RATE_LIMIT_PER_MINUTE",
@@ -87,7 +94,7 @@ def _settings(port: int, database: int) -> dict[str, str]:
         "SDK_API_RATE_LIMIT_PER_MINUTE",
     )
     return {
-        "DATABASE_URL": f"postgres://unleash@127.0.0.1:{database}/unleash",
+        "DATABASE_URL": database,
         "DATABASE_SSL": "false",
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": str(port),

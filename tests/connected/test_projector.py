@@ -31,8 +31,8 @@ pytestmark = pytest.mark.connected
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return connect(f"sqlite:///{tmp_path / 'cutover.db'}")
+def engine(database: Engine) -> Engine:
+    return database
 
 
 def now() -> datetime:

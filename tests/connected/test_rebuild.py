@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,8 @@ pytestmark = pytest.mark.connected
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{tmp_path / 'cutover.db'}")
-    yield engine
-    engine.dispose()
+def engine(database: Engine) -> Engine:
+    return database
 
 
 async def fill(log: JetStreamLog, stored: list[Stored]) -> int:

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import Engine, select
 
 from events.facts import Actor
-from services.database import connect
 from services.tokens import ROLES, TokenConflict, TokenError, Tokens, UnknownName, token_changes, tokens
 
 NOON = datetime(2022, 7, 29, 12, tzinfo=UTC)
@@ -25,11 +24,6 @@ class Stopwatch:
 
     def __call__(self) -> float:
         return self.seconds
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Engine:
-    return connect(f"sqlite:///{tmp_path / 'cutover.db'}")
 
 
 @pytest.fixture
@@ -56,6 +50,7 @@ def test_what_is_no_token_is_nobody(book: Tokens, token: str) -> None:
     assert book.who(token) is None
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its files are looked into
 def test_only_the_hash_of_a_token_is_stored(book: Tokens, database: Engine, tmp_path: Path) -> None:
     token = book.add("pat", "approver", (), "root")
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec.structs import replace
-from sqlalchemy import insert, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from events.facts import Evidence, WorkflowResult
 from services.database import connect
@@ -37,14 +37,13 @@ KEY = bytes(range(32))
 VETERAN = "veteran-0042@example.org"
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'cutover.db'}"
+# What lies on the disk is looked for in SQLite's files, which are this test's alone.
+in_files = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def safe(url: str) -> Vault:
-    return Vault(connect(url), KEY)
+def safe(database: Engine) -> Vault:
+    return Vault(database, KEY)
 
 
 def test_a_user_keeps_one_reference_that_says_nothing_about_them(safe: Vault) -> None:
@@ -79,7 +78,8 @@ def test_more_references_than_one_statement_may_name_are_all_found(safe: Vault) 
     assert safe.hmacs([*unknown, reference]) == {reference: safe.hmac(VETERAN)}
 
 
-def test_nothing_in_the_database_names_the_user(url: str, safe: Vault, tmp_path: Path) -> None:
+@in_files
+def test_nothing_in_the_database_names_the_user(database: Engine, safe: Vault, tmp_path: Path) -> None:
     safe.reference(VETERAN)
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert safe.hmac(VETERAN).encode() in stored
@@ -99,11 +99,11 @@ def test_scheduling_a_session_names_the_reference_and_repeating_it_gives_the_sam
     assert safe.seal(sealed) == sealed
 
 
-def test_a_dry_run_does_not_make_anybody_known(safe: Vault, url: str) -> None:
+def test_a_dry_run_does_not_make_anybody_known(safe: Vault, database: Engine) -> None:
     sealed = safe.seal(ScheduleSession(session="s1", tester=VETERAN, dry_run=True))
     assert isinstance(sealed, ScheduleSession)
     assert sealed.tester == NOBODY_YET
-    with connect(url).connect() as connection:
+    with database.connect() as connection:
         assert connection.execute(select(vault)).all() == []
     reference = safe.reference(VETERAN)
     again = safe.seal(ScheduleSession(session="s1", tester=VETERAN, dry_run=True))
@@ -166,11 +166,12 @@ def test_other_commands_pass_as_they_are(safe: Vault) -> None:
 # -- forgetting
 
 
-def test_erasing_destroys_the_row_and_the_key_on_the_disk_too(safe: Vault, url: str, tmp_path: Path) -> None:
+@in_files
+def test_erasing_destroys_the_row_and_the_key_on_the_disk_too(safe: Vault, database: Engine, tmp_path: Path) -> None:
     kept_reference = safe.reference("somebody who stays")
     reference = safe.reference(VETERAN)
     sealed = safe.seal_text(reference, "a comment")
-    with connect(url).connect() as connection:
+    with database.connect() as connection:
         wrapped = connection.scalar(select(vault.c.key).where(vault.c.reference == reference))
     assert wrapped is not None
 
@@ -198,6 +199,7 @@ def test_a_session_without_text_may_be_recorded_after_its_tester_was_erased(safe
 # -- ids that can be given back
 
 
+@in_files
 def test_a_kept_id_is_given_back_and_lies_in_no_file(safe: Vault, tmp_path: Path) -> None:
     kept, other = safe.reference(VETERAN), safe.reference("somebody else")
     safe.keep_id(kept, VETERAN)
@@ -215,12 +217,13 @@ def test_a_tester_who_is_named_by_reference_needs_an_id_kept_before(safe: Vault)
     assert safe.ids([reference]) == {reference: VETERAN}
 
 
+@in_files
 def test_erasing_destroys_the_kept_id_on_the_disk_too_and_none_is_kept_afterwards(
-    safe: Vault, url: str, tmp_path: Path
+    safe: Vault, database: Engine, tmp_path: Path
 ) -> None:
     reference = safe.reference(VETERAN)
     safe.keep_id(reference, VETERAN)
-    with connect(url).connect() as connection:
+    with database.connect() as connection:
         sealed = connection.scalar(select(vault_ids.c.id).where(vault_ids.c.reference == reference))
     assert sealed is not None
     assert sealed in b"".join(file.read_bytes() for file in tmp_path.iterdir())
@@ -231,11 +234,11 @@ def test_erasing_destroys_the_kept_id_on_the_disk_too_and_none_is_kept_afterward
         safe.keep_id(reference, VETERAN)
 
 
-def test_an_id_moved_to_another_tester_is_nobodys(safe: Vault, url: str) -> None:
+def test_an_id_moved_to_another_tester_is_nobodys(safe: Vault, database: Engine) -> None:
     one, other = safe.reference(VETERAN), safe.reference("somebody else")
     safe.keep_id(one, VETERAN)
     safe.keep_id(other, "somebody else")
-    with connect(url).begin() as connection:
+    with database.begin() as connection:
         stolen = connection.scalar(select(vault_ids.c.id).where(vault_ids.c.reference == one))
         connection.execute(update(vault_ids).where(vault_ids.c.reference == other).values(id=stolen))
     assert safe.ids([one, other]) == {one: VETERAN}
@@ -266,22 +269,21 @@ def test_a_vault_key_of_another_length_is_refused(tmp_path: Path) -> None:
         vault_key(path)
 
 
-def test_a_vault_does_not_open_with_another_key(safe: Vault, url: str) -> None:
-    Vault(connect(url), bytes(32))  # still empty: any key fits
+def test_a_vault_does_not_open_with_another_key(safe: Vault, database: Engine) -> None:
+    Vault(database, bytes(32))  # still empty: any key fits
     safe.reference(VETERAN)
     with pytest.raises(VaultError, match="does not open the key of t-"):
-        Vault(connect(url), bytes(32))
+        Vault(database, bytes(32))
 
 
-def test_testers_whose_ids_were_keyed_with_the_vault_key_itself_are_noticed(url: str) -> None:
-    engine = connect(url)
+def test_testers_whose_ids_were_keyed_with_the_vault_key_itself_are_noticed(database: Engine) -> None:
     old = AESGCM(HKDF(SHA256(), 32, salt=None, info=b"cutover vault: tester keys").derive(KEY))
     wrapped = bytes(12) + old.encrypt(bytes(12), b"a key", b"t-0123456789abcdef")
     hmac = standard_hmac.new(KEY, VETERAN.encode(), hashlib.sha256).hexdigest()
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(insert(vault).values(hmac=hmac, reference="t-0123456789abcdef", key=wrapped))
     with pytest.raises(VaultError, match=r"does not open the key of t-0123456789abcdef.*before 0\.1\.0"):
-        Vault(engine, KEY)
+        Vault(database, KEY)
 
 
 def test_a_vault_key_that_is_only_read_is_never_made(tmp_path: Path) -> None:
@@ -299,11 +301,11 @@ def _reference_in_another_process(url: str, start: object, found: object) -> Non
     found.put([safe.reference(f"user-{n}") for n in range(10)])  # type: ignore[attr-defined]
 
 
-def test_two_processes_that_race_for_a_tester_get_one_reference(url: str) -> None:
-    connect(url).dispose()
+def test_two_processes_that_race_for_a_tester_get_one_reference(database_url: str) -> None:
+    connect(database_url).dispose()
     spawn = multiprocessing.get_context("spawn")
     start, found = spawn.Barrier(2), spawn.Queue()
-    racers = [spawn.Process(target=_reference_in_another_process, args=(url, start, found)) for _ in range(2)]
+    racers = [spawn.Process(target=_reference_in_another_process, args=(database_url, start, found)) for _ in range(2)]
     for racer in racers:
         racer.start()
     answers = [found.get(timeout=60) for _ in racers]
@@ -366,7 +368,7 @@ def test_the_texts_of_a_command_about_no_session_are_dropped(safe: Vault, kind: 
     assert sealed.reason == ""
 
 
-def test_the_vault_says_whom_it_knows_without_making_anybody_known(safe: Vault, url: str) -> None:
+def test_the_vault_says_whom_it_knows_without_making_anybody_known(safe: Vault, database: Engine) -> None:
     assert safe.known(VETERAN) == ""
     reference = safe.reference(VETERAN)
     assert safe.known(VETERAN) == reference
