@@ -16,9 +16,10 @@ ALLOWED = (
     b"authorization, content-type, if-none-match, x-api-key, x-key-inflection, source-app-name, x-csrf-token, "
     b"last-event-id, cache-control"
 )
+EXPOSED = b"ETag, Retry-After, Cutover-Revision, Cutover-Pin, Cutover-Stale-Since"
 _ANY: Headers = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Retry-After"),
+    (b"access-control-expose-headers", EXPOSED),
 )
 _PREFLIGHT: Headers = (
     (b"access-control-allow-methods", METHODS),
@@ -34,7 +35,7 @@ def headers(path: str, origin: bytes) -> Headers:
     return (
         (b"access-control-allow-origin", origin),
         (b"access-control-allow-credentials", b"true"),
-        (b"access-control-expose-headers", b"ETag, Retry-After"),
+        (b"access-control-expose-headers", EXPOSED),
         (b"vary", b"origin"),
     )
 

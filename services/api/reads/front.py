@@ -12,6 +12,9 @@ import msgspec
 
 from services.api.bodies import App, Disconnected, Receive, Scope, Send
 from services.api.problems import MEDIA_TYPE, TITLES, Problem
+from services.api.reads import feature_toggles, flipper
+from services.api.reads.feature_toggles import FeatureToggles
+from services.api.reads.flipper import Flipper
 from services.api.reads.moment import Moments
 from services.api.reads.ofrep import Ofrep
 from services.api.reads.stream import Stream
@@ -26,6 +29,10 @@ PATHS: tuple[tuple[str, str], ...] = (
     ("POST", "/ofrep/v1/evaluate/flags/{key}"),
     ("POST", "/ofrep/v1/evaluate/flags"),
     ("GET", "/ofrep/v1/events"),
+    ("GET", "/v0/feature_toggles"),
+    ("GET", "/flipper/features"),
+    ("GET", "/flipper/features/{key}"),
+    ("GET", "/flipper/actors/{actor}"),
 )
 """Method and path of everything that is answered here."""
 
@@ -40,6 +47,8 @@ class Front:
         self._behind = behind
         self._rooms: tuple[tuple[str, Handler], ...] = (
             ("/ofrep/", Ofrep(moments, readers, tickets, self._stream).handle),
+            (feature_toggles.PATH, FeatureToggles(moments, readers).handle),
+            (flipper.PATH + "/", Flipper(moments, readers, service.vault.ids).handle),
         )
 
     def close(self) -> None:
