@@ -404,7 +404,10 @@ class Record(Struct, frozen=True, omit_defaults=True):
 
 
 class Attempt(Struct, frozen=True, omit_defaults=True):
-    """A refused command, kept in the stream ATTEMPTS: outside the chain and without a revision."""
+    """A refused command, kept in the stream ATTEMPTS: outside the chain and without a revision.
+
+    So it says itself how the rollout stood: its phase, its plan's environment and its toggles ("": there was none).
+    """
 
     v: int
     rollout: str
@@ -415,3 +418,6 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
     reasons: tuple[str, ...]
     code: str = "refused"
     reason: str = ""
+    phase: str = ""
+    environment: str = ""
+    toggles: tuple[str, ...] = ()

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from events.facts import Attempt, Evidence, Fact, PlanAdopted, PlanRevised, Record, Role, UtcTime
+from projections import terms
 from projections.sentences import sentence
 
 Outcome = Literal["accepted", "refused"]
+FACTS_IN_A_RECORD = 1 << 16  # at most: a record has 768 KiB, and no fact is shorter than 12 bytes
+BY_ITSELF = ("clock", "monitor", "herald")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,6 +30,9 @@ class AuditRow(Struct, frozen=True):
     Accepted: `revision` and `n` (the fact's place in its record, from 0) name it; `hash` is that of the record's
     stored bytes, `previous` that of the rollout's record before. Refused: `revision` is 0, `n` the attempt's place
     in its own stream, `fact` is "refused" and `data` holds the code and the reasons.
+
+    `phase`: the one that the rollout was in when it was decided. `environment`: where, as the plan names it. `source`:
+    the way it came in (see `source`). Attempts made before these were kept have "" there.
     """
 
     revision: int
@@ -47,6 +53,9 @@ class AuditRow(Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
     previous: str = ""
     hash: str = ""
+    phase: str = ""
+    environment: str = ""
+    source: str = ""
     outcome: Outcome = "accepted"
 
 
@@ -54,6 +63,7 @@ Values = tuple[Any, ...]
 """One row as the table takes it, in the order of COLUMNS: structured parts are JSON text, times are text."""
 
 COLUMNS = (
+    "place",
     "revision",
     "n",
     "rollout",
@@ -72,6 +82,9 @@ COLUMNS = (
     "evidence",
     "previous",
     "hash",
+    "phase",
+    "environment",
+    "source",
 )
 ATTEMPT_COLUMNS = (
     "seq",
@@ -85,6 +98,9 @@ ATTEMPT_COLUMNS = (
     "code",
     "reasons",
     "reason",
+    "phase",
+    "environment",
+    "source",
 )
 
 
@@ -94,23 +110,65 @@ def instant(when: datetime) -> str:
     return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
-def rows(revision: int, data_hash: str, record: Record, names: Mapping[str, str]) -> list[Values]:
-    """The record's lines, one a fact. `names`: see `sentences.texts`."""
+def place(revision: int, n: int = 0) -> int:
+    """Where a fact stands among all: one number that sorts as (revision, n) does."""
+    return revision * FACTS_IN_A_RECORD + n
+
+
+class Lines(NamedTuple):
+    """A record's lines, one a fact, and with the place of each the terms that it is found by."""
+
+    values: list[Values]
+    terms: list[tuple[int, str]]
+
+
+class Standing(NamedTuple):
+    """How its rollout stood when something was decided: the phase, the environment, the toggles."""
+
+    phase: str = "planned"
+    environment: str = ""
+    toggles: tuple[str, ...] = ()
+
+
+def lines(
+    revision: int, data_hash: str, record: Record, names: Mapping[str, str], before: Standing, after: Standing
+) -> Lines:
+    """The record's lines. `names`: see `sentences.texts`. They are found by the phase and the toggles before and after
+    it, so the record that enters a phase, or takes a toggle away, is among those of both."""
     who = record.who
     head = (record.rollout, record.ordinal, instant(record.when), who.subject, who.role, _json(who.titles))
     asked = (record.command, record.command_id)
     tail = (record.reason, record.note, _json(record.evidence), record.previous, data_hash)
-    return [
-        (revision, n, *head, *asked, tag(fact), sentence(fact, names), _data(fact), *tail)
-        for n, fact in enumerate(record.facts)
-    ]
+    where = (before.phase, after.environment, source(record))
+    toggles = before.toggles if before.toggles == after.toggles else (*before.toggles, *after.toggles)
+    shared = terms.of_record(record, (before.phase, after.phase), toggles)
+    values: list[Values] = []
+    found: list[tuple[int, str]] = []
+    at = place(revision)
+    for n, fact in enumerate(record.facts):
+        name, says = tag(fact), sentence(fact, names)
+        values.append((at + n, revision, n, *head, *asked, name, says, _data(fact), *tail, *where))
+        found.append((at + n, f"{shared} {terms.of_fact(name, says)}"))
+    return Lines(values, found)
+
+
+def source(said: Record | Attempt) -> str:
+    """The way in: "clock", "monitor" and "herald" act by themselves; "signal" with who sent it, where the intake acted
+    on one; else "command": somebody sent it, over HTTP or NATS, and `subject` says who."""
+    who = said.who
+    if who.role in BY_ITSELF:
+        return who.role
+    if who.role != "ci" or not said.command_id.startswith("ci:"):
+        return "command"
+    return f"signal: {said.evidence[0].source}" if isinstance(said, Record) and said.evidence else "signal"
 
 
 def attempt_values(seq: int, attempt: Attempt) -> Values:
     """A refused attempt's line."""
     who = attempt.who
     head = (seq, attempt.rollout, instant(attempt.when), who.subject, who.role, _json(who.titles))
-    return (*head, attempt.command, attempt.command_id, attempt.code, _json(attempt.reasons), attempt.reason)
+    asked = (attempt.command, attempt.command_id, attempt.code, _json(attempt.reasons), attempt.reason)
+    return (*head, *asked, attempt.phase, attempt.environment, source(attempt))
 
 
 def tag(fact: Fact) -> str:
@@ -146,7 +204,7 @@ _evidence = msgspec.json.Decoder(tuple[Evidence, ...])
 
 def accepted(row: Mapping[str, Any]) -> AuditRow:
     """A stored line of the trail, by COLUMNS."""
-    values = {name: row[name] for name in COLUMNS if name != "at"}
+    values = {name: row[name] for name in COLUMNS if name not in ("at", "place")}
     values["when"] = datetime.fromisoformat(row["at"])
     values["titles"] = _titles.decode(row["titles"])
     values["evidence"] = _evidence.decode(row["evidence"])
@@ -172,5 +230,8 @@ def refused(row: Mapping[str, Any]) -> AuditRow:
         says=f"{row['command']} was refused: {'; '.join(reasons)}",
         data={"code": row["code"], "reasons": reasons},
         reason=row["reason"],
+        phase=row["phase"],
+        environment=row["environment"],
+        source=row["source"],
         outcome="refused",
     )

@@ -27,6 +27,7 @@ class Known(Struct, frozen=True):
     row: rollouts.RolloutRow
     kpis: kpis.Kpis
     texts: dict[str, str]  # what the plan's items say, by id
+    environment: str = ""  # the plan's
 
 
 class Taken(NamedTuple):
@@ -34,7 +35,7 @@ class Taken(NamedTuple):
 
     known: Known
     record: Record
-    lines: list[audit.Values]
+    lines: audit.Lines
 
 
 def take(known: Known | None, rollout: str, revision: int, data: bytes) -> Taken:
@@ -43,20 +44,24 @@ def take(known: Known | None, rollout: str, revision: int, data: bytes) -> Taken
     own = digest(data)
     check_chain(*((known.hash, known.ordinal) if known else ("", 0)), record, rollout)
     after = added(known, record, revision, own)
-    return Taken(after, record, audit.rows(revision, own, record, after.texts))
+    return Taken(after, record, audit.lines(revision, own, record, after.texts, _standing(known), _standing(after)))
 
 
 def added(known: Known | None, record: Record, revision: int, own: str) -> Known:
     """What is known after a record that was checked before; `own`: the hash of its stored bytes."""
     if known is None:
-        names = _names({}, record)
+        names, environment = _names({}, record), _environment("", record)
         results = kpis.fold(kpis.Kpis(), record, revision)
         snapshot, row = flags.fold(None, record, revision), rollouts.fold(None, record, revision)
     else:
-        names = _names(known.texts, record)
+        names, environment = _names(known.texts, record), _environment(known.environment, record)
         results = kpis.fold(known.kpis, record, revision)
         snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
-    return Known(own, record.ordinal, revision, snapshot, row, results, names)
+    return Known(own, record.ordinal, revision, snapshot, row, results, names, environment)
+
+
+def _standing(known: Known | None) -> audit.Standing:
+    return audit.Standing(known.row.phase, known.environment, known.row.toggles) if known else audit.Standing()
 
 
 def _names(before: dict[str, str], record: Record) -> dict[str, str]:
@@ -64,6 +69,14 @@ def _names(before: dict[str, str], record: Record) -> dict[str, str]:
     for fact in record.facts:
         if isinstance(fact, (PlanAdopted, PlanRevised)):
             before = {**before, **texts(fact.plan)}
+    return before
+
+
+def _environment(before: str, record: Record) -> str:
+    """The environment of the plan as it now stands."""
+    for fact in record.facts:
+        if isinstance(fact, (PlanAdopted, PlanRevised)):
+            before = fact.plan.environment
     return before
 
 

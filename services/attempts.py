@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 
 from events.codec import Unreadable, decode_attempt
-from projections.audit import Values, attempt_values
+from events.facts import Attempt
+from projections.audit import attempt_values, instant
+from projections.terms import of_attempt
 from services.log.protocol import Entry, Log
-from services.tables import Moved, Position, generation, live_position, position_of, put
+from services.tables import ATTEMPTS_BLOCK, Moved, Position, generation, live_position, position_of, put
+from services.trail_times import note_times
 
 logger = logging.getLogger("cutover.projector")
 
@@ -39,15 +42,18 @@ def _position(engine: Engine, number: int | None) -> Position:
 
 def _commit(engine: Engine, position: Position, entries: Sequence[Entry]) -> None:
     tables = generation(position.generation)
-    rows = [row for entry in entries if (row := _row(entry)) is not None]
+    read = [(entry.revision, attempt) for entry in entries if (attempt := _attempt(entry)) is not None]
     with engine.begin() as connection:
         tables.move_attempts(connection, position, entries[-1].revision)
-        put(connection, tables.attempts, rows)
+        put(connection, tables.attempts, [attempt_values(seq, attempt) for seq, attempt in read])
+        tables.attempts_terms.put(connection, [(seq, of_attempt(attempt)) for seq, attempt in read])
+        times = ((seq, instant(attempt.when)) for seq, attempt in read)
+        note_times(connection, tables.attempts_times, ATTEMPTS_BLOCK, times)
 
 
-def _row(entry: Entry) -> Values | None:
+def _attempt(entry: Entry) -> Attempt | None:
     try:
-        return attempt_values(entry.revision, decode_attempt(entry.data))
+        return decode_attempt(entry.data)
     except Unreadable as error:
         logger.error("refused attempt %d is left out of the trail: %s", entry.revision, error)
         return None

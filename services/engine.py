@@ -291,6 +291,7 @@ class Engine:
                 refusal.reasons,
                 refusal.code,
                 await self._kept_reason(hot, request),
+                *_standing(state),
             )
             await self._log.note_attempt(request.rollout, encode(attempt))
         if state is None:
@@ -346,6 +347,14 @@ class Decided:
             return Accepted(before.revision, before.phase, before.when, already=True, dry_run=self.command.dry_run)
         after = apply(before, self.record(hot), hot.last + 1)
         return Accepted(hot.last, after.phase, self.when, self.facts, dry_run=True, effects=effects(before, after))
+
+
+def _standing(state: Rollout | None) -> tuple[str, str, tuple[str, ...]]:
+    """What an attempt says of its rollout: phase, environment, toggles."""
+    if state is None:
+        return "", "", ()
+    keys = (toggle.key for toggle in state.plan.toggles)
+    return state.phase, state.plan.environment, tuple(key for key in keys if key not in state.retired)
 
 
 def _tester_of(hot: Hot, command: c.Command) -> str:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
 from events.facts import Phase, Role, UtcTime
+from projections.audit import place
 from projections.explain import Asked, Ground, Why, answer, decided_by, ground, standing, words
 from projections.flags import Answer, Reason, holds
 from services.past import Past, Point, moment, past_of, snapshots_back
@@ -170,8 +171,9 @@ def _answered(found: Explained, past: Past, rests_on: Ground, asked: Asked) -> E
 
 def _decider(connection: Connection, tables: Generation, revision: int) -> tuple[tuple[str, ...], Decider]:
     """The names of its facts, and the record itself, from its lines in the trail."""
-    audit = tables.audit
-    lines = connection.execute(select(audit).where(audit.c.revision == revision).order_by(audit.c.n)).all()
+    audit, key = tables.audit, tables.audit.c.place
+    of_it = select(audit).where(key >= place(revision), key < place(revision + 1)).order_by(key)
+    lines = connection.execute(of_it).all()
     row = lines[0]
     record = Decider(
         revision=revision,

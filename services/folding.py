@@ -7,6 +7,7 @@ away and make a new one, which loads from the tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from events.codec import Unreadable, digest
 from events.facts import Record
-from projections.audit import Values, instant
+from projections.audit import COLUMNS, Values, instant
 from projections.chain import BrokenChain
 from projections.flags import FlagSnapshot
 from projections.known import Known, decode_known, encode, take
@@ -22,9 +23,11 @@ from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
 from services.log.protocol import Entry, Gap
 from services.past import is_kept, packed
-from services.tables import Generation, Position, put, replace_rows
+from services.tables import AUDIT_BLOCK, Generation, Position, put, replace_rows
+from services.trail_times import note_times
 
 HOT = 10_000
+_PLACE_AND_TIME = itemgetter(COLUMNS.index("place"), COLUMNS.index("at"))
 
 
 class States(NamedTuple):
@@ -55,6 +58,7 @@ class Changes:
         self.before = before
         self.seq, self.hash = before.seq, before.hash
         self.audit: list[Values] = []
+        self.terms: list[tuple[int, str]] = []  # what each of these lines is found by
         self.rollouts: dict[str, Hot] = {}
         self.kpis: dict[tuple[str, str, str], KpiRow] = {}
         self.stopped: dict[str, tuple[int, str]] = {}
@@ -111,8 +115,9 @@ class Folding:
         except Exception as error:  # a record this program cannot fold must not take the others' flags down
             self._stop(changes, entry, f"cannot be folded: {type(error).__name__}: {error}")
         else:
-            changes.audit += lines
             self._note_past(changes, hot.known if hot else None, known, record, state)
+            changes.audit += lines.values
+            changes.terms += lines.terms
             self._note_kpis(changes, hot.known if hot else None, known)
             self._hot[entry.rollout] = changes.rollouts[entry.rollout] = Hot(known, state)
 
@@ -155,6 +160,8 @@ class Folding:
         put(connection, tables.audit, changes.audit)
         put(connection, tables.past, changes.past)
         put(connection, tables.claims, changes.claims)
+        tables.audit_terms.put(connection, changes.terms)
+        note_times(connection, tables.audit_times, AUDIT_BLOCK, map(_PLACE_AND_TIME, changes.audit))
         names, hot = changes.rollouts.keys(), changes.rollouts.values()
         replace_rows(connection, tables.rollouts, names, [_line(h.known.row) for h in hot])
         replace_rows(connection, tables.states, names, [self._stored(name, h) for name, h in changes.rollouts.items()])

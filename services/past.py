@@ -17,12 +17,13 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from events.facts import Record
 from projections import recalled
-from projections.audit import instant
+from projections.audit import instant, place
 from projections.explain import BEARING
 from projections.flags import FlagSnapshot, fold
 from projections.known import Known, added, decode_known
 from projections.recalled import Recalled, carries_plan
 from projections.rollouts import RolloutRow
+from projections.terms import field
 from services.rollout.state import Rollout, apply
 from services.tables import Generation, Position
 
@@ -94,7 +95,7 @@ def moment(connection: Connection, tables: Generation, at: Position, point: Poin
     if point > at.seq:
         raise NotYet(f"revision {point} is not known here: the last one is {at.seq}")
     audit = tables.audit.c
-    last = select(audit.at).where(audit.revision <= point).order_by(audit.revision.desc()).limit(1)
+    last = select(audit.at).where(audit.place < place(point + 1)).order_by(audit.place.desc()).limit(1)
     found = connection.execute(last).scalar()
     return datetime.fromisoformat(found) if found else EPOCH
 
@@ -163,13 +164,14 @@ def _records(
 ) -> Iterator[Recalled]:
     """The records between two revisions (None: to the end) up to the point; with nothing but `facts` where given."""
     audit = tables.audit
-    wanted = select(*(audit.c[name] for name in recalled.COLUMNS))
-    wanted = wanted.where(audit.c.rollout == rollout, audit.c.revision > after, upto(audit.c, point))
+    source, key, found = tables.audit_terms.found(connection, [field("rollout", rollout)])
+    wanted = select(*(audit.c[name] for name in recalled.COLUMNS)).select_from(source)
+    wanted = wanted.where(found, key >= place(after + 1), upto(audit.c, point))
     if before is not None:
-        wanted = wanted.where(audit.c.revision < before)
+        wanted = wanted.where(key < place(before))
     if facts:
         wanted = wanted.where(audit.c.fact.in_(facts))
-    rows = connection.execute(wanted.order_by(audit.c.revision, audit.c.n)).mappings()
+    rows = connection.execute(wanted.order_by(key)).mappings()
     return recalled.recalled(cast("Iterable[Mapping[str, Any]]", rows))
 
 

@@ -6,7 +6,8 @@ as its rows. Readers choose the live one inside their transaction, so a rebuild 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -26,12 +26,21 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    inspect,
     select,
     update,
 )
 from sqlalchemy.exc import DatabaseError
 
+from projections.audit import FACTS_IN_A_RECORD
 from services.database import reading
+from services.terms_index import TermsIndex
+
+logger = logging.getLogger("cutover.projector")
+
+ATTEMPTS_BLOCK = 1024  # attempts in a block of `attempts_times`
+AUDIT_BLOCK = 1024 * FACTS_IN_A_RECORD  # places: 1,024 revisions
+_Place = BigInteger().with_variant(Integer, "sqlite")  # on SQLite the row's own number, under which it is stored
 
 Result = TypeVar("Result")
 
@@ -103,8 +112,9 @@ class Generation:
         )
         self.audit = self._table(
             "audit",
-            Column("revision", BigInteger, primary_key=True, autoincrement=False),
-            Column("n", Integer, primary_key=True, autoincrement=False),
+            Column("place", _Place, primary_key=True, autoincrement=False),  # of its revision and n: audit.place
+            Column("revision", BigInteger, nullable=False),
+            Column("n", Integer, nullable=False),
             Column("rollout", String(63), nullable=False),
             Column("ordinal", Integer, nullable=False),
             Column("at", String(27), nullable=False),
@@ -121,8 +131,10 @@ class Generation:
             Column("evidence", Text, nullable=False),
             Column("previous", String(64), nullable=False),
             Column("hash", String(64), nullable=False),
+            *_where(),
         )
-        Index(f"audit_by_rollout_g{number}", self.audit.c.rollout, self.audit.c.revision, self.audit.c.n)
+        self.audit_terms = TermsIndex(self.audit, self.audit.c.place)
+        self.audit_times = self._times("audit_times")
         self.kpis = self._table(
             "kpis",
             Column("rollout", String(63), primary_key=True),
@@ -137,7 +149,7 @@ class Generation:
         )
         self.attempts = self._table(
             "attempts",
-            Column("seq", BigInteger, primary_key=True, autoincrement=False),
+            Column("seq", _Place, primary_key=True, autoincrement=False),
             Column("rollout", Text, nullable=False),
             Column("at", String(27), nullable=False),
             Column("subject", Text, nullable=False),
@@ -148,8 +160,10 @@ class Generation:
             Column("code", String(32), nullable=False),
             Column("reasons", Text, nullable=False),
             Column("reason", Text, nullable=False),
+            *_where(),
         )
-        Index(f"attempts_by_rollout_g{number}", self.attempts.c.rollout, self.attempts.c.seq)
+        self.attempts_terms = TermsIndex(self.attempts, self.attempts.c.seq)
+        self.attempts_times = self._times("attempts_times")
         self.stopped = self._table(
             "stopped",
             Column("rollout", String(63), primary_key=True),
@@ -159,6 +173,11 @@ class Generation:
 
     def _table(self, name: str, *columns: Column[Any]) -> Table:
         return Table(f"{name}_g{self.number}", self.metadata, *columns)
+
+    def _times(self, name: str) -> Table:
+        """The times of each block of a stream's places (see `trail_times`)."""
+        block = Column("block", BigInteger, primary_key=True, autoincrement=False)
+        return self._table(name, block, *(Column(end, String(27), nullable=False) for end in ("first", "last")))
 
     def tables(self) -> dict[str, Table]:
         """Every table by its name without the generation."""
@@ -177,6 +196,12 @@ class Generation:
         same = (generations.c.generation == self.number) & (generations.c.live == before.live)
         if connection.execute(update(generations).where(same, unmoved).values(to)).rowcount != 1:
             raise Moved(f"generation {self.number} was moved or swapped by somebody else")
+
+
+def _where() -> Iterator[Column[Any]]:
+    """How the rollout stood, and the way in, as records and attempts have it."""
+    for name in ("phase", "environment", "source"):
+        yield Column(name, Text, nullable=False)
 
 
 @lru_cache(maxsize=8)
@@ -230,11 +255,30 @@ def prepare(engine: Engine) -> Position:
 def _prepare(engine: Engine) -> Position:
     _shared.create_all(engine)
     with engine.begin() as connection:
-        if live := live_position(connection):
+        live = live_position(connection)
+        if live and _of_this_shape(connection, live.generation):
             return live
-        connection.execute(insert(generations).values(generation=1, live=True, seq=0, hash="", attempts_seq=0))
-        generation(1).metadata.create_all(connection)
-    return Position(1, 0, "", 0, True)
+        number = _next_number(connection)
+        if live:  # whoever made them wrote other columns: they are a fold of the log, so it is folded anew
+            logger.warning("the tables are of another version: they are made anew from the log")
+            connection.execute(update(generations).values(live=False))
+        connection.execute(insert(generations).values(generation=number, live=True, seq=0, hash="", attempts_seq=0))
+        generation(number).metadata.create_all(connection)
+    return Position(number, 0, "", 0, True)
+
+
+def _of_this_shape(connection: Connection, number: int) -> bool:
+    """Whether every table of this generation is there with the columns that this program writes."""
+    found = inspect(connection)
+    names = set(found.get_table_names())
+    return all(
+        table.name in names and [column["name"] for column in found.get_columns(table.name)] == table.columns.keys()
+        for table in generation(number).metadata.sorted_tables
+    )
+
+
+def _next_number(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(generations.c.generation))).scalar() or 0) + 1
 
 
 def live_position(connection: Connection) -> Position | None:
@@ -256,7 +300,7 @@ def begin_generation(engine: Engine) -> Position:
     """A new generation, not live, from the beginning; leftovers of rebuilds that were cut off are dropped."""
     drop_all_but_live(engine)
     with engine.begin() as connection:
-        number = (connection.execute(select(func.max(generations.c.generation))).scalar() or 0) + 1
+        number = _next_number(connection)
         connection.execute(insert(generations).values(generation=number, live=False, seq=0, hash="", attempts_seq=0))
         generation(number).metadata.create_all(connection)
     return Position(number, 0, "", 0, False)

@@ -2,27 +2,20 @@
 
 One rule: every answer is of one generation at one position. The methods block on the database: call them in a
 thread from async code (`wait_for` alone is async).
-
-The trail shows records and refused attempts in one list. They are two streams, each only ever appended to, and a
-cursor holds a place in both: the page merges them by time, so every line is seen exactly once however the log grows
-and whatever the clocks of two engines say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, select, tuple_
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.engine import RowMapping
 
-from projections import audit
-from projections.audit import AuditRow, Outcome, instant
+from projections.audit import AuditRow, Outcome
 from projections.known import decode_known
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
@@ -30,47 +23,10 @@ from services.explaining import Explained, Question, explained
 from services.folding import States, machine
 from services.past import Past, Point, began, past_of, rows_of
 from services.tables import Generation, Position, prepare, read
+from services.trail import BEGINNING, Cursor, Filters, Page, end_of, page, read_cursor, record_lines
 from services.vault import Vault
 
 POLL = 0.02
-END = 2**62
-
-
-class Filters(NamedTuple):
-    """Which lines of the trail are wanted; "" and None: all."""
-
-    rollout: str = ""
-    subject: str = ""
-    fact: str = ""  # a fact's stored name, or "refused"
-    outcome: Outcome | None = None
-    since: datetime | None = None
-    until: datetime | None = None  # not included
-
-
-class Cursor(NamedTuple):
-    """The place of the last line seen, in the records (revision, n) and in the attempts (seq)."""
-
-    revision: int
-    n: int
-    seq: int
-
-    def text(self) -> str:
-        """As it is handed out: opaque, safe in a URL."""
-        return base64.urlsafe_b64encode(f"{self.revision}.{self.n}.{self.seq}".encode()).decode().rstrip("=")
-
-
-class BadCursor(ValueError):
-    """A cursor that was not handed out here."""
-
-
-def read_cursor(text: str) -> Cursor:
-    """A cursor from its text, or BadCursor."""
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-        revision, n, seq = (int(part) for part in raw.split("."))
-    except (ValueError, binascii.Error) as error:
-        raise BadCursor(f"not a cursor of this trail: {text[:80]!r}") from error
-    return Cursor(revision, n, seq)
 
 
 class Views:
@@ -169,18 +125,37 @@ class Views:
         until: datetime | None = None,
         newest_first: bool = False,
     ) -> tuple[list[AuditRow], str | None]:
-        """One page of the trail, and the cursor of the next; None: that was all for now. Raises BadCursor."""
-        start = read_cursor(after) if after else Cursor(END, END, END) if newest_first else Cursor(0, -1, 0)
-        filters = Filters(rollout, subject, fact, outcome, since, until)
+        """A page as `trail` gives it, filtered by these alone, and the text of its cursor. Raises BadCursor."""
+        wanted = Filters(rollout, subject, fact, outcome, since, until)
+        found = self.trail(wanted, read_cursor(after) if after else None, limit, newest_first=newest_first)
+        return found.lines, found.next.text() if found.next else None
 
-        def ask(connection: Connection, tables: Generation, _at: Position) -> tuple[list[AuditRow], bool]:
-            done = _accepted(connection, tables, filters, start, limit + 1, newest_first)
-            refused = _refused(connection, tables, filters, start, limit + 1, newest_first)
-            lines = _merge(done, refused, newest_first)
-            return lines[:limit], len(lines) > limit
+    def trail(
+        self,
+        wanted: Filters,
+        after: Cursor | None = None,
+        limit: int = 100,
+        *,
+        newest_first: bool = False,
+        end: Cursor | None = None,
+    ) -> Page:
+        """One page of the trail: what comes after the cursor (None: from the beginning, or from the newest on)."""
 
-        page, more = read(self._engine, ask)
-        return page, _end(start, page).text() if more else None
+        def ask(connection: Connection, tables: Generation, at: Position) -> Page:
+            start = after or (end_of(at) if newest_first else BEGINNING)
+            return page(connection, tables, wanted, start, limit, newest_first, end)
+
+        return read(self._engine, ask)
+
+    def trail_end(self) -> Cursor:
+        """Behind the newest line that the tables hold now."""
+        return read(self._engine, lambda _connection, _tables, at: end_of(at))
+
+    def records(self, revisions: Sequence[int]) -> list[list[AuditRow]]:
+        """All lines of each of these records."""
+        return read(
+            self._engine, lambda connection, tables, _at: [record_lines(connection, tables, r) for r in revisions]
+        )
 
     # -- the position
 
@@ -228,69 +203,3 @@ def _rollout(row: RowMapping) -> RolloutRow:
         toggles=msgspec.json.decode(row["toggles"], type=tuple[str, ...]),
         when=datetime.fromisoformat(row["at"]),
     )
-
-
-def _accepted(
-    connection: Connection, tables: Generation, wanted: Filters, start: Cursor, limit: int, newest_first: bool
-) -> list[AuditRow]:
-    if wanted.outcome == "refused" or wanted.fact == "refused":
-        return []
-    table = tables.audit
-    place = tuple_(table.c.revision, table.c.n)
-    here = tuple_(start.revision, start.n)
-    query = select(table).where(place < here if newest_first else place > here).limit(limit)
-    order = (table.c.revision.desc(), table.c.n.desc()) if newest_first else (table.c.revision, table.c.n)
-    if wanted.fact:
-        query = query.where(table.c.fact == wanted.fact)
-    found = connection.execute(_filtered(query, table.c, wanted).order_by(*order))
-    return [audit.accepted(cast("dict[str, Any]", row)) for row in found.mappings()]
-
-
-def _refused(
-    connection: Connection, tables: Generation, wanted: Filters, start: Cursor, limit: int, newest_first: bool
-) -> list[AuditRow]:
-    if wanted.outcome == "accepted" or wanted.fact not in ("", "refused"):
-        return []
-    seq = tables.attempts.c.seq
-    query = select(tables.attempts).where(seq < start.seq if newest_first else seq > start.seq).limit(limit)
-    order = seq.desc() if newest_first else seq
-    found = connection.execute(_filtered(query, tables.attempts.c, wanted).order_by(order))
-    return [audit.refused(cast("dict[str, Any]", row)) for row in found.mappings()]
-
-
-def _filtered(query: Select[Any], columns: Any, wanted: Filters) -> Select[Any]:
-    if wanted.rollout:
-        query = query.where(columns.rollout == wanted.rollout)
-    if wanted.subject:
-        query = query.where(columns.subject == wanted.subject)
-    if wanted.since:
-        query = query.where(columns.at >= instant(wanted.since))
-    if wanted.until:
-        query = query.where(columns.at < instant(wanted.until))
-    return query
-
-
-def _merge(done: Sequence[AuditRow], refused: Sequence[AuditRow], newest_first: bool) -> list[AuditRow]:
-    """Both lists keep their own order; where they meet, time decides."""
-    comes_first: Callable[[AuditRow, AuditRow], bool] = (
-        (lambda a, r: a.when > r.when) if newest_first else (lambda a, r: a.when <= r.when)
-    )
-    lines: list[AuditRow] = []
-    i = j = 0
-    while i < len(done) and j < len(refused):
-        if comes_first(done[i], refused[j]):
-            lines.append(done[i])
-            i += 1
-        else:
-            lines.append(refused[j])
-            j += 1
-    return [*lines, *done[i:], *refused[j:]]
-
-
-def _end(start: Cursor, page: Sequence[AuditRow]) -> Cursor:
-    for row in page:
-        if row.outcome == "refused":
-            start = start._replace(seq=row.n)
-        else:
-            start = start._replace(revision=row.revision, n=row.n)
-    return start

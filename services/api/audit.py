@@ -18,7 +18,7 @@ from services.api.answers import answer
 from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
 from services.api.service import Request, service_of
-from services.views import BadCursor
+from services.trail import BadCursor
 
 DEFAULT = 100
 MOST = 1000

@@ -56,7 +56,7 @@ def taken(*stored: Stored) -> tuple[Known, list[audit.Values]]:
     known, lines = None, []
     for revision, (rollout, data, _id) in enumerate(stored, 1):
         known, _record, more = take(known, rollout, revision, data)
-        lines += more
+        lines += more.values
     assert known is not None
     return known, lines
 
@@ -127,7 +127,7 @@ def test_evidence_and_refusals_read_back_as_they_were() -> None:
     record = f.Record(
         **{name: getattr(record, name) for name in record.__struct_fields__} | {"evidence": (Evidence("ci"),)}
     )
-    (line, _) = audit.rows(1, "hash", record, {})
+    ((line, _), _terms) = audit.lines(1, "hash", record, {}, audit.Standing(), audit.Standing())
     assert audit.accepted(dict(zip(audit.COLUMNS, line, strict=True))).evidence == (Evidence("ci"),)
 
 

@@ -133,7 +133,9 @@ def test_what_one_change_led_to_carries_its_chain() -> None:
 def test_the_trail_makes_the_same_event_as_the_record(fact: Fact) -> None:
     stored = History("small").add("cut_over", fact, f.Noted("and so on"), reason="all is well")
     record, data_hash = codec.decode(stored.data), codec.digest(stored.data)
-    lines = [dict(zip(audit.COLUMNS, row, strict=True)) for row in audit.rows(7, data_hash, record, {})]
+    standing = audit.Standing()
+    rows = audit.lines(7, data_hash, record, {}, standing, standing).values
+    lines = [dict(zip(audit.COLUMNS, row, strict=True)) for row in rows]
     found = of_trail([audit.accepted(line) for line in lines])
     assert plain(found) == plain(event(7, data_hash, record))
 
