@@ -37,6 +37,18 @@ class Connection(Client):
     def __init__(self) -> None:
         super().__init__()
         self._listeners: list[Listener] = []
+        self._coming: asyncio.Task[None] | None = None
+
+    def come(self, options: dict[str, Any]) -> None:
+        """Connect as soon as a server can be reached, however long that takes; until then `is_connected` is False."""
+        self._coming = asyncio.create_task(self.connect(**options))
+
+    async def close(self) -> None:
+        """Hang up, or stop trying."""
+        if self._coming is not None:
+            await _end(self._coming)
+        with suppress(AssertionError):  # nats-py has not even begun
+            await super().close()
 
     def on_reconnect(self, listener: Listener) -> Callable[[], None]:
         """Have `listener` awaited after each reconnection; call the result to stop that."""
@@ -87,6 +99,23 @@ async def connect_nats(
         await asyncio.sleep(RECONNECT_WAIT)
 
 
+async def connect_in_time(url: str, *, name: str, limit: float) -> Connection:
+    """The same, for who can do without for a while: after `limit` seconds it goes on connecting by itself.
+
+    Raises CannotConnect when a server refuses us.
+    """
+    try:
+        return await connect_nats(url, name=name, limit=limit)
+    except CannotConnect as error:
+        if REFUSED in str(error) or isinstance(error.__cause__, ValueError):
+            raise
+        logger.warning("%s; going on without", error)
+    errors, connection = _Errors(), Connection()
+    errors.connected = True  # from now on each kind of error is worth a line
+    connection.come(_options(url, name, connection, errors))
+    return connection
+
+
 async def _first(connection: Connection, options: dict[str, Any], until: float) -> bool:
     """One try at the first connection; nats-py's own would go on for ever, and hold on to what it had opened."""
     trying = asyncio.create_task(connection.connect(**options, allow_reconnect=False))
@@ -97,15 +126,10 @@ async def _first(connection: Connection, options: dict[str, Any], until: float) 
             return True
     except BaseException:
         await _end(trying)
-        await _hang_up(connection)
-        raise
-    await _hang_up(connection)
-    return False
-
-
-async def _hang_up(connection: Connection) -> None:
-    with suppress(AssertionError):  # nats-py has not even begun
         await connection.close()
+        raise
+    await connection.close()
+    return False
 
 
 async def _end(trying: asyncio.Task[None]) -> None:

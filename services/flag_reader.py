@@ -250,12 +250,16 @@ class FlagReader:
             self._heard_of[key], self._flags_changed = None, True
 
     def _live(self, msg: Msg) -> None:
-        """The projector was there. A mark heard before, or one from a projector left behind, is no sign of life."""
+        """The projector was there. A mark heard before, or one from a projector left behind, is no sign of life.
+
+        Nor is the first one after a start with a kept state: nobody knows how long it has been lying there.
+        """
         mark, sequence = decode_mark(msg.data), msg.metadata.sequence.stream
         if mark.revision < self.position or sequence == self._mark_sequence:
             return
+        if self._mark_sequence or self._alive_at == EPOCH:
+            self._alive, self._alive_at = self._monotonic(), self._wall()
         self._mark_sequence = sequence
-        self._alive, self._alive_at = self._monotonic(), self._wall()
         self._held, self._marked = mark.revision, time.monotonic()
 
     def _advance(self) -> None:

@@ -27,7 +27,7 @@ from services.analysis.monitor import Monitor
 from services.api.app import make_app, server
 from services.api.service import Service
 from services.clock import Clock
-from services.connection import Connection, connect_nats
+from services.connection import Connection, connect_in_time, connect_nats
 from services.conversation import RemoteEngine
 from services.conversation import serve as serve_commands
 from services.database import connect
@@ -99,12 +99,8 @@ async def serve(
     """Run these roles until cancelled or told to stop by SIGINT or SIGTERM. `on_ready` is called once, when ready."""
     async with AsyncExitStack() as stack:
         url = settings.nats_url or await _embedded(settings, stack)
-        connection = await connect_nats(url, name=f"cutover {' '.join(roles)}")
+        connection = await _connection(settings, url, roles)
         stack.push_async_callback(connection.close)
-        if roles == ROLES:
-            await create_streams(connection.jetstream(), settings.replicas)
-        else:
-            await wait_for_streams(connection.jetstream())
         database = await asyncio.to_thread(connect, settings.database)
         stack.callback(database.dispose)
         house = await asyncio.to_thread(House, settings, connection, database, now)
@@ -112,6 +108,23 @@ async def serve(
         ask = await _engine(house, url, stack) if "engine" in roles else RemoteEngine(connection).ask
         await _others(house, roles, ask, stack)
         await _until_stopped(house, on_ready)
+
+
+async def _connection(settings: Settings, url: str, roles: tuple[Role, ...]) -> Connection:
+    """To a NATS with streams; HTTP alone begins without, and answers flag reads from what it last knew."""
+    name = f"cutover {' '.join(roles)}"
+    if roles == ("api",):
+        return await connect_in_time(url, name=name, limit=2.0)
+    connection = await connect_nats(url, name=name)
+    try:
+        if roles == ROLES:
+            await create_streams(connection.jetstream(), settings.replicas)
+        else:
+            await wait_for_streams(connection.jetstream())
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 async def run_role(role: Role, settings: Settings) -> None:

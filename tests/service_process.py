@@ -21,28 +21,31 @@ START_LIMIT = 40.0  # seconds; the machine may be busy
 class ServiceProcess:
     """One `cutover up` on a data folder. `start()`, `kill()` and start again; `client` speaks as the admin."""
 
-    def __init__(self, data: Path, *, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, data: Path, *, environ: dict[str, str] | None = None, run: tuple[str, ...] = ("up",)) -> None:
+        """`run`: `up`, or `run ROLE` against the CUTOVER_NATS of `environ`."""
         self.data = data
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environ = environ or {}
+        self._run = run
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[httpx.Client] = []
 
-    def start(self) -> None:
-        """Return when `GET /readyz` is 200."""
-        environ = {**os.environ, **self._environ}
-        command = [sys.executable, "-m", "services.cli", "up", "--port", str(self.port), "--data", str(self.data)]
+    def start(self, when: str = "/readyz") -> None:
+        """Return when `GET /readyz` (or `/healthz`: it need not be ready) is 200."""
+        where = {"CUTOVER_PORT": str(self.port), "CUTOVER_DATA": str(self.data)}
+        environ = {**os.environ, **self._environ, **where}
+        command = [sys.executable, "-m", "services.cli", *self._run]
         with (self.data.parent / f"{self.data.name}.log").open("ab") as output:
             self._process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
-        self.wait_until(self._is_ready, START_LIMIT)
+        self.wait_until(lambda: self._is(when), START_LIMIT)
 
-    def _is_ready(self) -> bool:
+    def _is(self, when: str) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
             raise AssertionError(f"the service ended with {self._process.returncode}: {self.output()[-2000:]}")
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}{when}", timeout=2).status_code == 200
         except httpx.TransportError:
             return False
 
