@@ -43,6 +43,8 @@ from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
+from services.notary.kept import CheckpointStream
+from services.notary.notary import Notary
 from services.projector import Projector
 from services.record_feed import RecordFeed
 from services.same_log import disagreement
@@ -55,8 +57,8 @@ from services.views import Views
 
 logger = logging.getLogger("cutover")
 
-Role = Literal["engine", "projector", "api", "clock", "herald", "intake", "monitor"]
-ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald", "intake", "monitor")
+Role = Literal["engine", "projector", "api", "clock", "herald", "intake", "monitor", "notary"]
+ROLES: tuple[Role, ...] = ("engine", "projector", "api", "clock", "herald", "intake", "monitor", "notary")
 Now = Callable[[], datetime]
 LOOK = 0.05  # seconds between looks at whether everything is ready
 
@@ -198,6 +200,10 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         client = await stack.enter_async_context(httpx.AsyncClient())
         told, since = receivers(house.settings, client), partial(first_start, house.database)
         house.work.append(Herald(house.log, ask, house.now, told, since, link=house.settings.link).run())
+    if "notary" in roles:
+        notary = Notary(house.log, CheckpointStream(house.connection), house.settings.data)
+        house.checks.append(notary.problems)
+        house.work.append(notary.run())
     if house.now is utc_now:
         house.work.append(_watch_time(house))
     if "api" in roles:

@@ -22,7 +22,7 @@ from services.log.streams import create_streams
 from services.nats_server import find_server
 
 CONFIG = Path(__file__).resolve().parents[1] / "deploy" / "nats" / "cluster.conf"
-ROLES = ("init", "engine", "clock", "herald", "intake", "monitor", "projector", "api")
+ROLES = ("init", "engine", "clock", "herald", "intake", "monitor", "notary", "projector", "api")
 APPLICATION = "application"  # no role of ours: whoever evaluates flags in process
 PASSWORD = "for-this-test-only"
 

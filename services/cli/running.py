@@ -30,7 +30,7 @@ Nats = Annotated[
 ]
 Host = Annotated[str, typer.Option(help="The address to listen on (CUTOVER_HOST).", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="The HTTP port (CUTOVER_PORT).", show_default="8080")]
-RoleName = Literal["engine", "projector", "api", "clock", "herald", "intake", "monitor"]
+RoleName = Literal["engine", "projector", "api", "clock", "herald", "intake", "monitor", "notary"]
 
 
 def add_running(app: typer.Typer) -> None:

@@ -23,6 +23,7 @@ FLAGS = "flags"  # the bucket; its stream is KV_flags
 SIGNALS = "SIGNALS"
 OUTCOMES = "OUTCOMES"
 READINGS = "READINGS"
+CHECKPOINTS = "CHECKPOINTS"
 LARGEST = 1024 * 1024  # bytes of one message, headers included
 DUPLICATES = 120.0  # seconds; only a shortcut: the truth is the bytes in the log
 _ALREADY_THERE = 10058
@@ -39,6 +40,7 @@ def wanted(replicas: int = 1) -> tuple[api.StreamConfig, ...]:
         _signals(replicas),
         _outcomes(replicas),
         _readings(replicas),
+        _checkpoints(replicas),
     )
 
 
@@ -123,6 +125,29 @@ def _readings(replicas: int) -> api.StreamConfig:
     config = _bounded("READINGS", "rollouts.readings.>", 256 * 1024 * 1024, 64 * 1024, replicas)
     config.max_age = 13 * _YEAR / 12
     return config
+
+
+def _checkpoints(replicas: int) -> api.StreamConfig:
+    """What the notary signed: small, and as lasting as the log."""
+    return api.StreamConfig(
+        name=CHECKPOINTS,
+        subjects=["rollouts.checkpoints"],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.NEW,
+        deny_delete=True,
+        deny_purge=True,
+        compression=api.StoreCompression.S2,
+        max_msg_size=16 * 1024,
+        max_msgs=-1,
+        max_bytes=-1,
+        max_age=0,
+        max_msgs_per_subject=-1,
+        max_consumers=1_000,
+        num_replicas=replicas,
+        duplicate_window=DUPLICATES,
+        allow_direct=False,
+    )
 
 
 def _bounded(name: str, subject: str, size: int, largest: int, replicas: int) -> api.StreamConfig:

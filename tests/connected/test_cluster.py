@@ -77,13 +77,17 @@ async def test_no_account_can_delete_purge_or_change_a_stream(cluster: Cluster, 
         assert await problems(connection.jetstream(), replicas=3) == []
 
 
-@pytest.mark.parametrize("user", ["engine", "clock", "herald", "intake", "monitor", "projector", "api", APPLICATION])
+@pytest.mark.parametrize(
+    "user", ["engine", "clock", "herald", "intake", "monitor", "notary", "projector", "api", APPLICATION]
+)
 async def test_only_init_makes_streams(cluster: Cluster, user: str) -> None:
     [said] = await refusals(cluster, user, ["$JS.API.STREAM.CREATE.ROLLOUTS"])
     assert "permissions violation for publish" in said
 
 
-@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "projector", "api", "init", APPLICATION])
+@pytest.mark.parametrize(
+    "user", ["clock", "herald", "intake", "monitor", "notary", "projector", "api", "init", APPLICATION]
+)
 async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     [said] = await refusals(cluster, user, [log_subject("forged")])
@@ -92,7 +96,7 @@ async def test_only_the_engine_writes_to_the_log(cluster: Cluster, user: str) ->
         assert await JetStreamLog(connection).last_revision("forged") == 0
 
 
-@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "projector", "api"])
+@pytest.mark.parametrize("user", ["clock", "herald", "intake", "monitor", "notary", "projector", "api"])
 async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user: str) -> None:
     await streams_on_three_nodes(cluster)
     async with cluster.connected("engine") as writer, cluster.connected(user) as reader:
