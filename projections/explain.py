@@ -10,7 +10,7 @@ instant and nothing else, so records that only concern others never decide.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -109,7 +109,7 @@ def decided_by(newest_first: Iterable[tuple[int, FlagSnapshot]], asked: Asked) -
 
 
 def words(found: Ground, snapshot: FlagSnapshot, asked: Asked) -> str:
-    """One sentence about why. Instants in UTC; nobody is named."""
+    """One sentence about why. It names nobody, and no times: they are in the ground's windows."""
     match found.why:
         case "unlisted":
             return "no rollout answered for this toggle"
@@ -121,9 +121,9 @@ def words(found: Ground, snapshot: FlagSnapshot, asked: Asked) -> str:
         case "everyone":
             return "everyone had the group on"
         case "window":
-            return f"inside their window {_window(found.windows[0])}"
+            return f"inside their window, of session {found.windows[0].session}"
         case "halted":
-            return f"the rollout was halted before their window {_window(found.windows[0])} opened"
+            return f"the rollout was halted before their window, of session {found.windows[0].session}, opened"
         case "erased":
             return (
                 "cannot be known: the tester of a window that was open then has been erased; "
@@ -147,8 +147,9 @@ def _among(found: Ground, snapshot: FlagSnapshot, asked: Asked) -> str:
     if asked.user is None:
         return f"no user was named; the group was on for {exposure_words(exposure)}"
     if exposure.to == "testers":
-        theirs = f"; theirs: {', '.join(_window(w) for w in found.windows)}" if found.windows else ""
-        return f"only testers had the group on, each inside their window{theirs}"
+        theirs = ", ".join(window.session for window in found.windows)
+        not_now = f"; this user's, of session {theirs}, was at another time" if theirs else ""
+        return f"only testers had the group on, each inside their window{not_now}"
     return f"the group was on for {exposure_words(exposure)}, and this user was not among them"
 
 
@@ -162,12 +163,3 @@ def standing(found: Ground, snapshot: FlagSnapshot, asked: Asked) -> tuple[int, 
         return None
     widest = max(mine, key=limit)
     return flags.bucket(snapshot.rollout, asked.user), limit(widest), widest.group
-
-
-def _window(window: Window) -> str:
-    closes = _utc(window.closes) if window.closes else "testing ends"
-    return f"of session {window.session}, from {_utc(window.opens)} until {closes}"
-
-
-def _utc(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -74,18 +74,23 @@ class Client:
         headers = {"Idempotency-Key": command_id or uuid4().hex}
         return self._ask("POST", f"{_path(rollout)}/commands", json=command, headers=headers)
 
-    def rollouts(self) -> list[Json]:
-        """Every rollout, one line each."""
-        found = self._ask("GET", "/v1/rollouts")
+    def rollouts(self, *, as_of: str = "") -> list[Json]:
+        """Every rollout, one line each; as they were at an instant or a revision."""
+        found = self._ask("GET", "/v1/rollouts", params=_as_of(as_of))
         return list(found.get("items", ()))
 
-    def status(self, rollout: str, *, at_least: int = 0) -> Json:
-        """Where a rollout stands, as of revision `at_least` or later."""
-        return self._ask("GET", _path(rollout), params=_at_least(at_least))
+    def status(self, rollout: str, *, at_least: int = 0, as_of: str = "") -> Json:
+        """Where a rollout stands, as of revision `at_least` or later; or stood, at an instant or a revision."""
+        return self._ask("GET", _path(rollout), params=_at_least(at_least) | _as_of(as_of))
 
-    def flags(self, rollout: str, user: str = "", *, at_least: int = 0) -> Json:
-        """The group's toggles for one user; for "" as an unknown visitor sees them."""
-        params = _at_least(at_least) | ({"user": user} if user else {})
+    def explain(self, toggle: str, user: str = "", at: str = "", attributes: dict[str, str] | None = None) -> Json:
+        """What a user got for a toggle at an instant or a revision ("": now), and which record made it so."""
+        asked = {"toggle": toggle, "user": user, "at": at, "attributes": attributes or {}}
+        return self._ask("POST", "/v1/explain", json=asked)
+
+    def flags(self, rollout: str, user: str = "", *, at_least: int = 0, as_of: str = "") -> Json:
+        """The group's toggles for one user; for "" as an unknown visitor sees them; or saw them, as of then."""
+        params = _at_least(at_least) | _as_of(as_of) | ({"user": user} if user else {})
         return self._ask("GET", f"{_path(rollout)}/flags", params=params)
 
     def trail(self, rollout: str = "", *, newest_first: bool = False, at_least: int = 0) -> Iterator[Json]:
@@ -204,6 +209,10 @@ def _path(rollout: str) -> str:
 
 def _at_least(revision: int) -> dict[str, Any]:
     return {"at_least": revision} if revision else {}
+
+
+def _as_of(point: str) -> dict[str, Any]:
+    return {"as_of": point} if point else {}
 
 
 def _json(response: httpx.Response) -> Json:

@@ -13,6 +13,7 @@ import typer
 from services.cli.asking import FOUND_BY
 from services.cli.criteria import criteria
 from services.cli.events import add_events
+from services.cli.explaining import add_explaining
 from services.cli.plans import plans
 from services.cli.reads import add_reads
 from services.cli.running import add_running
@@ -45,6 +46,7 @@ app.add_typer(plans, name="plan", rich_help_panel=PLANS)
 app.add_typer(criteria, name="criteria", rich_help_panel=PLANS)
 add_reads(app)
 add_events(app)
+add_explaining(app)
 add_signals(app)
 add_verbs(app)
 add_showing(app)

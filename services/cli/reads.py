@@ -23,6 +23,7 @@ from rich.text import Text
 from projections.sentences import SEALED
 from services.cli.answers import phase_words
 from services.cli.asking import caller, client
+from services.cli.asof import AsOf, both, point
 from services.cli.screen import AsJson, out, print_json, say
 from services.cli.statuspanel import panel
 from services.cli.times import instant
@@ -47,11 +48,14 @@ def add_reads(app: typer.Typer) -> None:
     app.command("audit", epilog=example, rich_help_panel=READING)(audit)
 
 
-def rollouts(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List every rollout: its phase, who has its toggles on, and since when."""
-    found = client(ctx, quiet=True).rollouts()
+def rollouts(ctx: typer.Context, as_of: AsOf = "", as_json: AsJson = False) -> None:
+    """List every rollout: its phase, who has its toggles on, and since when. With --as-of times are in UTC."""
+    then = point(as_of, "--as-of", lambda: "UTC", caller(ctx).now()) if as_of else ""
+    found = client(ctx, quiet=True).rollouts(as_of=then)
     if as_json:
         print_json(found)
+    elif not found and as_of:
+        say("There was no rollout then.")
     elif not found:
         say("No rollout yet. Begin one with: cutover adopt FILE")
     else:
@@ -75,12 +79,16 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and show changes as they come; with --json, a line for each.")
     ] = False,
+    as_of: AsOf = "",
     at_least: AtLeast = 0,
     as_json: AsJson = False,
 ) -> None:
     """Show where a rollout stands, what comes next, and everything that blocks the next move."""
     service, now = client(ctx, quiet=True), caller(ctx).now
-    found = service.status(rollout, at_least=at_least or caller(ctx).seen.get(rollout, 0))
+    if watch and as_of:
+        raise CannotAsk("--watch and --as-of: the past does not change")
+    at_least = at_least or caller(ctx).seen.get(rollout, 0)
+    found = service.status(rollout, at_least=at_least, as_of=_then(ctx, service, rollout, as_of))
     if watch:
         with suppress(KeyboardInterrupt):  # Ctrl-C is how watching ends
             _lines(service, found) if as_json else _live(service, found, now)
@@ -88,6 +96,13 @@ def status(
         print_json(found)
     else:
         out().print(panel(found, now()))
+
+
+def _then(ctx: typer.Context, service: Client, rollout: str, as_of: str) -> str:
+    """The point asked for; without an offset in the zone of the rollout's plan. "": now."""
+    return (
+        point(as_of, "--as-of", lambda: str(service.status(rollout)["time_zone"]), caller(ctx).now()) if as_of else ""
+    )
 
 
 def _live(service: Client, found: Json, now: Callable[[], datetime]) -> None:
@@ -127,16 +142,18 @@ def flags(
     ctx: typer.Context,
     rollout: Rollout,
     user: Annotated[str, typer.Option(help="The user's id; without one, an unknown visitor.")] = "",
+    as_of: AsOf = "",
     at_least: AtLeast = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Show which of a rollout's toggles a user has on, now."""
-    revision = at_least or caller(ctx).seen.get(rollout, 0)
-    found = client(ctx, quiet=True).flags(rollout, user, at_least=revision)
+    """Show which of a rollout's toggles a user has on, now or as of then."""
+    revision, service = at_least or caller(ctx).seen.get(rollout, 0), client(ctx, quiet=True)
+    found = service.flags(rollout, user, at_least=revision, as_of=_then(ctx, service, rollout, as_of))
     if as_json:
         print_json(found)
         return
-    say(f"{user or 'An unknown visitor'}, at revision {found['revision']}:")
+    then = f" as of {both(instant(found['as_of']), 'UTC')}," if as_of else ""
+    say(f"{user or 'An unknown visitor'},{then} at revision {found['revision']}:")
     grid = Table.grid(padding=(0, 2, 0, 0))
     for key, value in found["flags"].items():
         grid.add_row(Text("  on " if value else "  off", style="bold" if value else "dim"), Text(key))

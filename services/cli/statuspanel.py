@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.answers import phase_words
+from services.cli.asof import both
 from services.cli.screen import bullets
 from services.cli.times import instant, local, span, until
 from services.client import Json
@@ -22,7 +23,8 @@ TRACK = ("planned", "code_deploy", "veteran_testing", "cutover", "go_live", "clo
 
 
 def panel(status: Json, now: datetime) -> Panel:
-    """The whole status; `now` is the service's time."""
+    """The whole status; `now` is the service's time. What was asked as of then is told as of then."""
+    now = instant(status["as_of"]) if status.get("as_of") else now
     parts: list[RenderableType] = [_track(status["phase"]), Text(""), _facts(status, now)]
     parts += [Text(""), *_blockers(status)] if status["phase"] not in ("closed", "cancelled") else []
     return Panel(
@@ -55,6 +57,8 @@ def _facts(status: Json, now: datetime) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
+    if status.get("as_of"):
+        grid.add_row("AS OF", Text(both(now, zone)))
     grid.add_row("Phase", Text(_phase(status)))
     grid.add_row("Since", Text(f"{local(entered, zone)}, {_for(now - entered)}"))
     grid.add_row("On for", Text(_exposure(status)))
@@ -86,10 +90,12 @@ def _exposure(status: Json) -> str:
 
 def _blockers(status: Json) -> list[RenderableType]:
     move = str(status.get("next_move") or "").replace("_", "-")
-    blockers = status.get("blockers") or ()
+    blockers, then = status.get("blockers") or (), bool(status.get("as_of"))
     if blockers:
-        heading = f"What blocks {move or 'the next move'} ({len(blockers)})"
+        heading = f"What block{'ed' if then else 's'} {move or 'the next move'} ({len(blockers)})"
         return [Text(heading, style="bold"), bullets(blockers)]
     if not move:
         return [Text("No further move.")]
+    if then:
+        return [Text(f"Nothing blocked the next move then: {move}.")]
     return [Text("Nothing blocks the next move: ") + Text(f"cutover {move} {status['id']}", style="bold")]

@@ -81,6 +81,25 @@ def test_a_rollout_that_is_not_there_is_exit_1(adopted: Desk) -> None:
         assert "'nothing'" in ended.err
 
 
+def test_the_past_is_asked_about_by_revision_and_by_time(adopted: Desk) -> None:
+    adopted.done("note", ID, "something later")
+    assert adopted.done("status", ID, "--as-of", "1")["revision"] == 1
+    assert [row["revision"] for row in adopted.done("list", "--as-of", "1")] == [1]
+    assert set(adopted.done("flags", ID, "--as-of", "1", "--user", "u1")["flags"].values()) == {False}
+    toggle = adopted.done("status", ID)["toggles"][0]
+    found = adopted.done("explain", toggle, "--user", "u1", "--at", "1", "--attribute", "facility=983")
+    assert (found["value"], found["why"], found["record"]["command"]) == (False, "phase", "adopt")
+    shown = adopted.run("explain", toggle, "--user", "u1").out
+    assert shown.startswith(f"{toggle} was OFF for u1\n")
+    assert "Made so by  revision 1, " in shown
+    panel = adopted.run("status", ID, "--as-of", "1").out
+    assert "AS OF" in panel
+    assert "What blocked report-deploy" in panel
+    future = adopted.run("status", ID, "--as-of", "2199-01-01")
+    assert (future.code, future.out) == (2, "")
+    assert "has not come yet" in future.err
+
+
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(adopted: Desk) -> None:
     before = adopted.done("status", ID)["revision"]
     ended = adopted.run("report-deploy", ID, "vets-api", "1", "--dry-run")
