@@ -21,7 +21,7 @@ from events.facts import (
     Verdict,
     VerdictRecorded,
 )
-from events.plan.schema import Criterion, Plan
+from events.plan.schema import Criterion, Plan, Quantity
 from projections.sentences import quantity
 
 
@@ -106,13 +106,7 @@ def _targets(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def target(criterion: Criterion) -> str:
     """The limit a value must keep, in words: "below 10 per any 10 minutes"."""
-    limits = (
-        ("below", criterion.below),
-        ("above", criterion.above),
-        ("at most", criterion.at_most),
-        ("at least", criterion.at_least),
-    )
-    said = [f"{word} {quantity(limit)}" for word, limit in limits if limit]
+    said = [f"{word} {quantity(limit)}" for word, limit in _one_sided(criterion)]
     if criterion.between:
         said.append(f"between {quantity(criterion.between[0])} and {quantity(criterion.between[1])}")
     if criterion.trend:
@@ -120,3 +114,22 @@ def target(criterion: Criterion) -> str:
         said.append(f"{criterion.trend}{than}")
     words = " and ".join(said) or criterion.expect or criterion.text
     return f"{words} per {criterion.per}" if criterion.per and words else words
+
+
+def limits(criterion: Criterion) -> list[tuple[str, Quantity]]:
+    """Each single limit with its words, ("below 10", 10), as a chart draws it."""
+    found = [(f"{word} {quantity(limit)}", limit) for word, limit in _one_sided(criterion)]
+    if criterion.between:
+        low, high = criterion.between
+        found += [(f"from {quantity(low)}", low), (f"to {quantity(high)}", high)]
+    return found
+
+
+def _one_sided(criterion: Criterion) -> Iterator[tuple[str, Quantity]]:
+    named = (
+        ("below", criterion.below),
+        ("above", criterion.above),
+        ("at most", criterion.at_most),
+        ("at least", criterion.at_least),
+    )
+    yield from ((word, limit) for word, limit in named if limit)

@@ -223,7 +223,20 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
     feed = RecordFeed(house.log, base=house.settings.public_url)
     house.work.append(feed.run())
     service = Service(
-        ask, views, flags, tokens, house.vault, house.now, house.problems, store, secret, readings, testers, feed
+        ask,
+        views,
+        flags,
+        tokens,
+        house.vault,
+        house.now,
+        house.problems,
+        store,
+        secret,
+        readings,
+        testers,
+        feed,
+        house.log,
+        house.settings.link,
     )
     app = make_app(service)
     http = _Http(server(app, house.settings.host, house.settings.port).config, app.close)

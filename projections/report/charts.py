@@ -11,7 +11,7 @@ from datetime import timedelta
 from events import facts as f
 from events.plan.schema import Criterion, Quantity
 from events.plan.words import quantity as read_quantity
-from projections.kpis import target
+from projections.kpis import limits, target
 from projections.report.document import Block, Cell, Chart, Grid, Point
 from projections.report.writing import Pen
 from projections.sentences import quantity
@@ -87,21 +87,7 @@ def chart(pen: Pen, title: str, criterion: Criterion | None, points: list[Point]
         for p in points
     )
     grid = Grid(f"{title}: values", ("When", "Value", "Verdict", "Record"), rows)
-    return Chart(title, f"{summary}.", tuple(points), _limits(criterion), unit, grid)
-
-
-def _limits(criterion: Criterion | None) -> tuple[tuple[str, Quantity], ...]:
-    if criterion is None:
-        return ()
-    one = criterion
-    named = (("below", one.below), ("above", one.above), ("at most", one.at_most), ("at least", one.at_least))
-    found = [(f"{word} {quantity(limit)}", limit) for word, limit in named if limit is not None]
-    if one.between is not None:
-        found += [
-            (f"from {quantity(one.between[0])}", one.between[0]),
-            (f"to {quantity(one.between[1])}", one.between[1]),
-        ]
-    return tuple(found)
+    return Chart(title, f"{summary}.", tuple(points), tuple(limits(criterion)) if criterion else (), unit, grid)
 
 
 def _number(text: str) -> Quantity | None:

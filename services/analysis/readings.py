@@ -9,7 +9,8 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -49,6 +50,10 @@ class Kept(Protocol):
 
     async def of(self, rollout: str, name: str, since: datetime) -> Sequence[Reading]:
         """The published readings of this name that were so after `since`, oldest first, each once."""
+        ...
+
+    async def measured(self, rollout: str, name: str, since: datetime, until: datetime, most: int) -> Sequence[Reading]:
+        """What the monitor measured of a criterion after `since` and up to `until`, oldest first, at most `most`."""
         ...
 
 
@@ -118,11 +123,25 @@ class JetStreamReadings:
         await self._js.publish(_subject(reading, kind), msgspec.json.encode(reading), headers=headers)
 
     async def of(self, rollout: str, name: str, since: datetime) -> list[Reading]:
-        subject = _subject(Reading(rollout, name, since), "published")
+        found = [each async for each in self._stored(_subject(Reading(rollout, name, since), "published"), since)]
+        return once(found, since)
+
+    async def measured(self, rollout: str, name: str, since: datetime, until: datetime, most: int) -> list[Reading]:
+        found: list[Reading] = []
+        async with aclosing(self._stored(_subject(Reading(rollout, name, since), "measured"), since)) as stored:
+            async for reading in stored:
+                if len(found) >= most or reading.at > until:
+                    break
+                if reading.at > since:
+                    found.append(reading)
+        return found
+
+    async def _stored(self, subject: str, since: datetime) -> AsyncGenerator[Reading, None]:
+        """What lies on a subject, from shortly before `since` to what is its last message now."""
         try:
             last = await self._js.get_last_msg(READINGS, subject)
         except NotFoundError:
-            return []
+            return
         # what was so after `since` was stored after it, but for clocks that are ahead
         config = ConsumerConfig(
             name=f"readings-{secrets.token_hex(8)}",  # accounts may make named consumers only
@@ -130,15 +149,14 @@ class JetStreamReadings:
             opt_start_time=since - AHEAD,
         )
         subscription = await self._js.subscribe(subject, stream=READINGS, ordered_consumer=True, config=config)
-        found: list[Reading] = []
         try:
             if not (await subscription.consumer_info()).num_pending and not subscription.pending_msgs:
-                return []
+                return
             while True:
                 message = await subscription.next_msg(WAIT)
-                found.append(_readings.decode(message.data))
+                yield _readings.decode(message.data)
                 if message.metadata.sequence.stream >= (last.seq or 0):
-                    return once(found, since)
+                    return
         finally:
             await subscription.unsubscribe()
 
@@ -159,6 +177,10 @@ class MemoryReadings:
     async def of(self, rollout: str, name: str, since: datetime) -> list[Reading]:
         said = [r for r in self.all if (r.rollout, r.name, r.verdict) == (rollout, name, None)]
         return once(said, since)
+
+    async def measured(self, rollout: str, name: str, since: datetime, until: datetime, most: int) -> list[Reading]:
+        said = [r for r in self.all if (r.rollout, r.name) == (rollout, name) and r.verdict is not None]
+        return [r for r in sorted(said, key=lambda r: r.at) if since < r.at <= until][:most]
 
 
 def _subject(reading: Reading, kind: str) -> str:

@@ -11,7 +11,20 @@ import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 
-from services.api import audit, events, explain, flags, health, readings, rollouts, signals, testers, tokens
+from services.api import (
+    audit,
+    events,
+    explain,
+    flags,
+    health,
+    kpis,
+    readings,
+    report,
+    rollouts,
+    signals,
+    testers,
+    tokens,
+)
 from services.api.access import authenticate
 from services.api.bodies import App, bounded
 from services.api.problems import answered
@@ -52,6 +65,9 @@ def routes(service: Service) -> Litestar:
             *signals.HANDLERS,
             readings.publish,
             readings.published,
+            kpis.kpis,
+            kpis.criterion_history,
+            report.filled_in,
         ],
         before_request=authenticate,
         exception_handlers={Exception: answered},

@@ -17,6 +17,7 @@ from projections.flags import FlagSnapshot
 from services.analysis.readings import Kept as KeepsReadings
 from services.flag_states import FlagState
 from services.intake.store import Kept, Listed
+from services.log.protocol import Log
 from services.messages import Ask
 from services.record_feed import RecordFeed
 from services.testers import Testers
@@ -69,7 +70,10 @@ class KeepsSignals(Protocol):
 
 @dataclass(frozen=True)
 class Service:
-    """`problems` gives the reasons why the service is not ready, in words; none: it is."""
+    """`problems` gives the reasons why the service is not ready, in words; none: it is.
+
+    `link`: the address at which people find it.
+    """
 
     ask: Ask
     views: Views
@@ -83,6 +87,8 @@ class Service:
     readings: KeepsReadings | None = None
     testers: Testers | None = None
     feed: RecordFeed | None = None
+    log: Log | None = None
+    link: str = ""
 
 
 def service_of(request: Request) -> Service:
