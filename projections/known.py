@@ -51,11 +51,11 @@ def added(known: Known | None, record: Record, revision: int, own: str) -> Known
     """What is known after a record that was checked before; `own`: the hash of its stored bytes."""
     if known is None:
         names, environment = _names({}, record), _environment("", record)
-        results = kpis.fold(kpis.Kpis(), record, revision)
+        results = kpis.fold(kpis.Kpis(), record, revision, names)
         snapshot, row = flags.fold(None, record, revision), rollouts.fold(None, record, revision)
     else:
         names, environment = _names(known.texts, record), _environment(known.environment, record)
-        results = kpis.fold(known.kpis, record, revision)
+        results = kpis.fold(known.kpis, record, revision, names)
         snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
     return Known(own, record.ordinal, revision, snapshot, row, results, names, environment)
 

@@ -6,7 +6,7 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -54,19 +54,22 @@ class Kpis(Struct, frozen=True, omit_defaults=True):
         return self.rows.get(f"{of}\n{item}") or KpiRow(rollout, of, item, target=self.targets.get(item, ""))
 
 
-def fold(kpis: Kpis, record: Record, revision: int) -> Kpis:
-    """What is known after one more record; the same object where the record adds nothing."""
+def fold(kpis: Kpis, record: Record, revision: int, names: Mapping[str, str]) -> Kpis:
+    """What is known after one more record; the same object where the record adds nothing.
+
+    `names`: see `sentences.texts`. A result is recorded by its question's id and frozen by its words: they are one row.
+    """
     for fact in record.facts:
-        kpis = _evolve(kpis, fact, record.rollout, revision)
+        kpis = _evolve(kpis, fact, record.rollout, revision, names)
     return kpis
 
 
-def _evolve(kpis: Kpis, fact: Fact, rollout: str, revision: int) -> Kpis:
+def _evolve(kpis: Kpis, fact: Fact, rollout: str, revision: int, names: Mapping[str, str]) -> Kpis:
     match fact:
         case PlanAdopted(plan=plan) | PlanRevised(plan=plan):
             return replace(kpis, targets=dict(_targets(plan)))
         case ResultRecorded(step=step, item=item, value=value, verdict=verdict):
-            return _recorded(kpis, kpis.row(rollout, step, item), value, verdict, revision)
+            return _recorded(kpis, kpis.row(rollout, step, names.get(item, item)), value, verdict, revision)
         case VerdictRecorded(criterion=criterion, step=step, verdict=verdict, value=value):
             said = quantity(value) if value else ""
             return _recorded(kpis, kpis.row(rollout, step, criterion), said, verdict, revision)

@@ -1,0 +1,50 @@
+"""What was measured and recorded, folded: a value beside its target, what was frozen, and what came late."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from events import facts as f
+from events.facts import Actor, Fact, Record, SnapshotEntry
+from events.plan.schema import Criterion, GoLive, Plan, Quantity, Question
+from projections.kpis import KpiRow, Kpis, fold
+from projections.sentences import texts
+
+USERS = Question("Number of unique users", id="users")
+PLAN = Plan(
+    title="Small", id="small", go_live=GoLive(kpis=(Criterion(name="K", below=Quantity(5.0)),), results=(USERS,))
+)
+
+
+def rows(*told: Fact) -> dict[str, KpiRow]:
+    """The rows after one record a fact, by item; the plan is revision 1."""
+    kpis = Kpis()
+    for revision, fact in enumerate((f.PlanAdopted(PLAN), *told), 1):
+        when = datetime(2022, 7, 29, revision, tzinfo=UTC)
+        record = Record(1, "small", revision, "", when, Actor("kim", "monitor"), "c", "", "", (fact,))
+        kpis = fold(kpis, record, revision, texts(PLAN))
+    return {row.item: row for row in kpis.rows.values()}
+
+
+def recorded(item: str, value: str) -> f.ResultRecorded:
+    return f.ResultRecorded("1 week", item, value)
+
+
+def frozen(*entries: SnapshotEntry, revises: int = 0) -> f.SnapshotTaken:
+    return f.SnapshotTaken("1 week", entries, revises=revises)
+
+
+def test_a_value_stands_beside_its_target_with_its_record() -> None:
+    assert rows(recorded("K", "3"))["K"] == KpiRow("small", "1 week", "K", "3", "below 5", None, 2)
+
+
+def test_a_result_and_the_snapshot_of_it_are_one_row() -> None:
+    found = rows(recorded("users", "7"), frozen(SnapshotEntry(USERS.text, "7", revision=2)))
+    assert list(found) == [USERS.text]
+    assert (found[USERS.text].value, found[USERS.text].frozen, found[USERS.text].revision) == ("7", "7", 2)
+
+
+def test_what_comes_after_the_snapshot_is_late_and_what_was_frozen_stays() -> None:
+    late = SnapshotEntry(USERS.text, "8")
+    found = rows(frozen(SnapshotEntry(USERS.text)), recorded("users", "8"), frozen(late, revises=1))[USERS.text]
+    assert (found.value, found.frozen, found.late) == ("8", "", True)
