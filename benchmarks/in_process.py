@@ -1,0 +1,268 @@
+"""`make bench-in-process`: evaluations a second in the application's own process, beside two libraries that do so too.
+
+One rule: rounds take turns, and time is the thread's CPU time, so that a neighbour on the machine hits nobody. A user
+is new to every round, unless a row says otherwise: nothing is remembered from one to the next. `--save` keeps the
+table in docs/reference/benchmarks-in-process.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+
+from cutover_openfeature import CutoverProvider
+from growthbook import GrowthBook
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
+
+from benchmarks.log import say
+from benchmarks.measure import Row, table
+from events.facts import EVERYONE, TESTERS, Audience, Exposure
+from projections.flags import FlagSnapshot, Window
+from services.connection import connect_nats
+from services.embedded import EmbeddedServer
+from services.flag_bucket import FlagBucket
+from services.log.streams import create_streams
+from services.marks import Mark
+
+ROUNDS = 25
+BATCH = 4_000  # evaluations a round
+SHARE = 25.0
+LIST = tuple(f"listed-{number}" for number in range(100))
+KEY = bytes(32)
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-in-process.md"
+LIBRARIES = ("openfeature-sdk", "growthbook", "nats-py", "msgspec")
+
+Users = Sequence[str]
+Load = Callable[[Users], None]
+"""Evaluates once for each user."""
+
+
+def main() -> None:
+    """Measure, print, and keep the page if asked to."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="cutover-bench-") as folder:
+        rows = asyncio.run(measure(Path(folder)))
+    words = page(rows, time.monotonic() - start)
+    sys.stdout.write(words)
+    if "--save" in sys.argv[1:]:
+        PAGE.write_text(words, encoding="utf-8")
+        say(f"kept in {PAGE}")
+
+
+async def measure(folder: Path) -> list[Row]:
+    """With a real server behind the provider, whose watch goes on meanwhile."""
+    async with bucket(folder) as url:
+        provider = CutoverProvider(url, tester_key=KEY)
+        await asyncio.to_thread(api.set_provider_and_wait, provider, "ours")
+        api.set_provider_and_wait(in_memory(), "in memory")
+        try:
+            found = await asyncio.to_thread(rates, loads(provider))
+        finally:
+            await asyncio.to_thread(api.shutdown)
+    return [Row(name, value, against=AGAINST.get(name, ""), aim=AIMS.get(name, "")) for name, value in found.items()]
+
+
+# -- what is measured
+
+
+def loads(provider: CutoverProvider) -> dict[str, Load]:
+    """Each thing that is asked, in the order of the table."""
+    ours, memory = api.get_client("ours"), api.get_client("in memory")
+    return {
+        "SHA-256 of the id alone": sha256,
+        "direct, boolean": partial(direct, provider, "boolean"),
+        "direct, percentage": partial(direct, provider, "percentage"),
+        "direct, percentage, the same 1,000 users": same_users(partial(direct, provider, "percentage")),
+        "direct, list of 100": partial(direct, provider, "list"),
+        "direct, list of 100, of whom all are in it": listed(partial(direct, provider, "list")),
+        "direct, while a tester's window holds": partial(direct, provider, "testing"),
+        "pinned view, boolean": partial(pinned, provider, "boolean"),
+        "pinned view, percentage": partial(pinned, provider, "percentage"),
+        "growthbook, boolean": partial(growthbook, peer(), "boolean"),
+        "growthbook, percentage": partial(growthbook, peer(), "percentage"),
+        "growthbook, list of 100": partial(growthbook, peer(), "list"),
+        "growthbook, boolean, attributes set once": partial(growthbook_again, peer(), "boolean"),
+        "growthbook, percentage, attributes set once": partial(growthbook_again, peer(), "percentage"),
+        "growthbook, list of 100, attributes set once": partial(growthbook_again, peer(), "list"),
+        "OpenFeature SDK, its in-memory provider": partial(through_the_sdk, memory, "boolean"),
+        "OpenFeature SDK, ours, boolean": partial(through_the_sdk, ours, "boolean"),
+        "OpenFeature SDK, ours, percentage": partial(through_the_sdk, ours, "percentage"),
+        "OpenFeature SDK, ours, list of 100": partial(through_the_sdk, ours, "list"),
+    }
+
+
+AIMS = dict.fromkeys(("direct, boolean", "direct, percentage", "direct, list of 100"), ">= 1,000,000 /s")
+AGAINST = {f"direct, {kind}": f"growthbook, {kind}, attributes set once" for kind in ("boolean", "percentage")}
+AGAINST["direct, list of 100"] = "growthbook, list of 100, attributes set once"
+for _kind in ("boolean", "percentage", "list of 100"):
+    AGAINST[f"OpenFeature SDK, ours, {_kind}"] = "OpenFeature SDK, its in-memory provider"
+    AIMS[f"OpenFeature SDK, ours, {_kind}"] = ">= 0.9"
+
+
+def direct(provider: CutoverProvider, key: str, users: Users) -> None:
+    is_on = provider.is_on
+    for user in users:
+        is_on(key, user)
+
+
+def pinned(provider: CutoverProvider, key: str, users: Users) -> None:
+    with provider.pinned() as view:
+        for user in users:
+            view.is_on(key, user)
+
+
+def through_the_sdk(client: OpenFeatureClient, key: str, users: Users) -> None:
+    for user in users:
+        client.get_boolean_value(key, False, EvaluationContext(user))
+
+
+def growthbook(peer: GrowthBook, key: str, users: Users) -> None:
+    for user in users:
+        peer.set_attributes({"id": user})
+        peer.is_on(key)
+
+
+def growthbook_again(peer: GrowthBook, key: str, users: Users) -> None:
+    peer.set_attributes({"id": users[0]})
+    for _ in users:
+        peer.is_on(key)
+
+
+def sha256(users: Users) -> None:
+    for user in users:
+        hashlib.sha256(user.encode()).digest()
+
+
+def same_users(load: Load) -> Load:
+    some = [f"again-{number}" for number in range(1_000)]
+    return lambda users: load((some * (len(users) // len(some) + 1))[: len(users)])
+
+
+def listed(load: Load) -> Load:
+    return lambda users: load((LIST * (len(users) // len(LIST) + 1))[: len(users)])
+
+
+def rates(each: Mapping[str, Load]) -> dict[str, float]:
+    """Evaluations a second of CPU, the median of the rounds after the first."""
+    fresh = new_users()
+    found: dict[str, list[float]] = {name: [] for name in each}
+    for _ in range(ROUNDS + 1):
+        for name, load in each.items():
+            users = [next(fresh) for _ in range(BATCH)]
+            start = time.thread_time()
+            load(users)
+            found[name].append(BATCH / (time.thread_time() - start))
+    return {name: statistics.median(values[1:]) for name, values in found.items()}
+
+
+def new_users() -> Iterator[str]:
+    """Ids of the length of an account's uuid, none twice."""
+    return (f"{number:08x}-2f61-4c4a-9d5c-0242ac120002" for number in count())
+
+
+# -- what is asked
+
+
+@asynccontextmanager
+async def bucket(folder: Path) -> AsyncIterator[str]:
+    """The address of a server with the four groups, and the mark every second."""
+    embedded = EmbeddedServer(folder / "data")
+    await embedded.start()
+    connection = await connect_nats(embedded.url, name="bench")
+    await create_streams(connection.jetstream())
+    store = FlagBucket(connection.jetstream())
+    await store.write(groups(datetime.now(UTC)))
+
+    async def alive() -> None:
+        while True:
+            await store.mark(Mark(4, datetime.now(UTC), ""))
+            await asyncio.sleep(1)
+
+    marking = asyncio.create_task(alive())
+    try:
+        yield embedded.url
+    finally:
+        marking.cancel()
+        with suppress(asyncio.CancelledError):
+            await marking
+        await connection.close()
+        await embedded.stop()
+
+
+def groups(now: datetime) -> list[FlagSnapshot]:
+    """On for everyone, for a share, for a list of ids, and for a tester whose window holds; each a rollout."""
+    window = Window("s", "t-1", now - timedelta(hours=1), now + timedelta(hours=9))
+    exposures = {
+        "boolean": EVERYONE,
+        "percentage": Exposure("percentage", (Audience(SHARE),)),
+        "list": Exposure("cohort", (Audience(group="pilot", users=LIST),)),
+        "testing": TESTERS,
+    }
+    return [
+        FlagSnapshot(1, name, revision, now, "cutover", (name,), exposure, windows=(window,), testers={"t-1": "0" * 64})
+        if name == "testing"
+        else FlagSnapshot(1, name, revision, now, "cutover", (name,), exposure)
+        for revision, (name, exposure) in enumerate(exposures.items(), 1)
+    ]
+
+
+def in_memory() -> InMemoryProvider:
+    """What the SDK brings: a boolean flag with a fixed answer."""
+    return InMemoryProvider({"boolean": InMemoryFlag("on", {"on": True, "off": False})})
+
+
+def peer() -> GrowthBook:
+    """The same three flags in GrowthBook's terms."""
+    share = {"force": True, "coverage": SHARE / 100, "hashAttribute": "id"}
+    listed = {"force": True, "condition": {"id": {"$in": list(LIST)}}}
+    return GrowthBook(
+        features={
+            "boolean": {"defaultValue": True},
+            "percentage": {"defaultValue": False, "rules": [share]},
+            "list": {"defaultValue": False, "rules": [listed]},
+        }
+    )
+
+
+def page(rows: list[Row], seconds: float) -> str:
+    """The table, and under what conditions it was made."""
+    conditions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
+    return f"""# Benchmarks of evaluating in process
+
+Made by `make bench-in-process ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
+{", ".join(conditions)}.
+Evaluations a second of one core: the median of {ROUNDS} rounds of {BATCH:,} each after a warm-up, by the thread's CPU
+time; all rows take turns. The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the ratios,
+and run it on yours.
+
+{table(rows)}
+
+- *Direct* is `provider.is_on(key, user)`; its provider watches a real server meanwhile, and compares the time with a
+  window's edge at every evaluation. *Percentage* is {SHARE:g}%. Every user is new, so each is hashed; nothing is
+  remembered about a user, which is why the same 1,000 cost the same.
+- *SHA-256 of the id alone* is `hashlib.sha256(user.encode()).digest()`: what any hash of this kind costs at least here.
+- *While a tester's window holds* every user's HMAC is computed, which is the price of an id that is not in the log.
+- *growthbook*: the three flags as its features, `is_on` after `set_attributes` for each user; *attributes set once*:
+  `is_on` alone, for one user over and over, which is the ratio's base.
+- *Through the SDK* both providers get a new EvaluationContext for each user; almost all of the time is the SDK's.
+"""
+
+
+if __name__ == "__main__":
+    main()
