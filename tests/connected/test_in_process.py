@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.connected
 ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
 DOMAIN = "tested"
+README = Path(__file__).parents[2] / "clients" / "python" / "README.md"
 SOON = 1.0  # seconds that make the flags stale here, instead of five
 
 
@@ -135,6 +137,18 @@ async def test_a_client_follows_the_bucket_and_is_told(projector: Projector, nat
     assert not client.get_boolean_value("a", True)
     assert client.get_string_details("a", "x").error_code == ErrorCode.TYPE_MISMATCH
     assert client.get_boolean_details("never", True).error_code == ErrorCode.FLAG_NOT_FOUND
+
+
+async def test_the_readmes_examples_run(projector: Projector, nats_server: NatsProcess, tmp_path: Path) -> None:
+    await projector.write(replace(ON, toggles=("my_toggle", "toggle_1", "toggle_2")))
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    program = "".join(blocks).replace("nats://application:PASSWORD@nats-1:4222", nats_server.url)
+    program = program.replace("/var/lib/app/flags", str(tmp_path / "flags"))
+    names: dict[str, object] = {"KEY": KEY, "context": EvaluationContext("user-id")}
+    await asyncio.to_thread(exec, program + "on = view.is_on('toggle_2', 'user-id')\nprovider.shutdown()", names)
+    assert names["on"] is True
+    assert (tmp_path / "flags").exists()
 
 
 async def test_a_window_opens_and_closes_without_a_record_and_the_client_is_told(

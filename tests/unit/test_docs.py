@@ -16,7 +16,8 @@ from services.api.reads.front import PATHS
 from services.api.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+CLIENT = ROOT / "clients/python/README.md"
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", CLIENT, *(ROOT / "docs").rglob("*.md")])
 REFERENCE = ROOT / "docs" / "reference"
 
 
