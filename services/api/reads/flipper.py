@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from time import monotonic as now
 from typing import Any
 from urllib.parse import unquote_plus
@@ -23,7 +24,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from events.facts import Actor
 from projections.flags import FlagSnapshot
 from services.api.bodies import Disconnected
-from services.api.problems import TITLES
 from services.api.reads.gates import gates, reads, testers_of
 from services.api.reads.getting import READS, about, wanted
 from services.api.reads.moment import RETRY, Moment, Moments
@@ -207,10 +207,6 @@ def _says(read: Read, name: str) -> bool:
 
 def _no(refused: Refused) -> Reply:
     """Flipper's error body. Its code 1 is a feature that is not there; ours are the status."""
-    slug, status = refused.slug, refused.status
-    if slug == "not-found":
-        error = {"code": 1, "message": "Feature not found.", "more_info": refused.words}
-    else:
-        message = TITLES[slug][1] if slug in TITLES else "This is not kept any more"
-        error = {"code": status, "message": f"{message}.", "more_info": refused.words}
-    return Reply(status, _encode(error), refused.headers)
+    status = refused.status
+    code, message = (1, "Feature not found.") if status == 404 else (status, f"{HTTPStatus(status).phrase}.")
+    return Reply(status, _encode({"code": code, "message": message, "more_info": refused.words}), refused.headers)
