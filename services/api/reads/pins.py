@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_PIN = re.compile(r"r?([0-9]{1,18})(?:@([0-9]{1,17}))?")
+_PIN = re.compile(r"r?([0-9]{1,18})(?:@([0-9]{1,18}))?")
 _ETAG = re.compile(r'"r([0-9]{1,18})-[0-9a-f]+"')
 
 
