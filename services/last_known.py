@@ -1,6 +1,7 @@
 """What a reader keeps on disk: the flags as they were last, and the latest time it answered for.
 
-One rule: a file counts only if it is whole; its first line is the SHA-256 of the rest.
+One rule: a file counts only if it is whole; its first line is the SHA-256 of the rest. Several processes may share the
+folder: what is there is only replaced by what is later.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class LastKnown:
         return _read(self._flags, Flags)
 
     def keep_flags(self, flags: Flags) -> None:
-        _write(self._flags, flags)
+        there = self.flags()
+        if there is None or (there.revision, there.at) <= (flags.revision, flags.at):
+            _write(self._flags, flags)
 
     def used(self) -> datetime | None:
         """The latest time an answer was given for."""
@@ -57,7 +60,9 @@ class LastKnown:
         return kept.until if kept else None
 
     def keep_used(self, until: datetime) -> None:
-        _write(self._used, Used(until))
+        there = self.used()
+        if there is None or there <= until:
+            _write(self._used, Used(until))
 
 
 def _read(path: Path, kind: type[Kept]) -> Kept | None:
@@ -78,7 +83,7 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
 def _write(path: Path, kept: Struct) -> None:
     """A whole new file takes the old one's place, and stays after a power cut."""
     body = msgspec.json.encode(kept)
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".new-{os.getpid()}")
     with new.open("wb") as file:
         file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         file.flush()
