@@ -18,7 +18,7 @@ from nats.aio.client import Client
 
 from services.log import streams
 from services.log.feed import Feed
-from services.log.protocol import Conflict, LogFull
+from services.log.protocol import Conflict, LogFull, Unavailable
 from services.log.replies import ACKS, FOUND, Failure, State, insist
 from services.log.requests import Requests, Unknown
 from services.notary.keys import write_whole
@@ -96,12 +96,15 @@ class CheckpointStream:
         last = await self.last()
         if last is None:
             return
-        async with Feed(self._requests, streams.CHECKPOINTS, after=0) as feed, aclosing(feed.batches()) as batches:
-            async for batch in batches:
-                for entry in batch:
-                    yield Kept(entry.revision, entry.data.decode(errors="replace"))
-                if batch[-1].revision >= last.sequence:
-                    return
+        try:
+            async with Feed(self._requests, streams.CHECKPOINTS, after=0) as feed, aclosing(feed.batches()) as batches:
+                async for batch in batches:
+                    for entry in batch:
+                        yield Kept(entry.revision, entry.data.decode(errors="replace"))
+                    if batch[-1].revision >= last.sequence:
+                        return
+        except Unknown as why:
+            raise Unavailable(f"the checkpoints went away while they were read: {why}") from why
 
     async def log(self) -> Stream:
         """The log's stream as it now is."""
