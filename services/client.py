@@ -145,6 +145,15 @@ class Client:
         """Testers' sessions with what was said in them in clear; for those who may read it."""
         return list(self._ask("GET", f"{_path(rollout)}/sessions", params=_at_least(at_least))["items"])
 
+    def kpis(self, rollout: str, *, at_least: int = 0, as_of: str = "") -> Json:
+        """What was measured and recorded, beside its target and what its snapshot froze."""
+        return self._ask("GET", f"{_path(rollout)}/kpis", params=_at_least(at_least) | _as_of(as_of))
+
+    def report(self, rollout: str, form: str, *, at_least: int = 0, as_of: str = "") -> str:
+        """The release plan filled in, as "md" or "html"."""
+        asked = {"format": form} | _at_least(at_least) | _as_of(as_of)
+        return self._asked("GET", f"{_path(rollout)}/report", params=asked).text
+
     def erase_tester(self, tester: str) -> Json:
         """Forget a tester. Who it is travels in the body: addresses are written down on the way."""
         return self._ask("DELETE", "/v1/testers", json={"tester": tester})
@@ -162,10 +171,13 @@ class Client:
         return self._ask("DELETE", f"/v1/tokens/{quote(name, safe='')}")
 
     def _ask(self, method: str, path: str, **request: Any) -> Json:
+        return _json(self._asked(method, path, **request))
+
+    def _asked(self, method: str, path: str, **request: Any) -> httpx.Response:
         with self._reachable(request.get("headers", {}).get("Idempotency-Key", "")):
             response = self._answer(method, path, **request)
         if response.is_success:
-            return _json(response)
+            return response
         raise self._problem(response)
 
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:

@@ -16,6 +16,7 @@ from events.plan.names import IDENTIFIER
 from projections.report import CONTENT_SECURITY_POLICY, ENCRYPTED, Reveal, html, markdown, report
 from services.api.access import actor_of
 from services.api.asof import as_of
+from services.api.freshness import views_caught_up
 from services.api.problems import Failed, failed, unknown_rollout
 from services.api.service import Request, service_of
 from services.api.testers import READERS
@@ -32,6 +33,7 @@ NAMES = {"": "", "md": "md", "markdown": "md", "html": "html"}
 async def filled_in(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """As Markdown, or as a page with `?format=html` or to whoever accepts text/html; `?as_of=` a time or revision."""
     shape = _format(request)
+    await views_caught_up(request)
     point = as_of(request)
     stored = await stored_records(request, rollout, point)
     service = service_of(request)

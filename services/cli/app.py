@@ -16,6 +16,7 @@ from services.cli.events import add_events
 from services.cli.explaining import add_explaining
 from services.cli.plans import plans
 from services.cli.reads import add_reads
+from services.cli.report import add_report
 from services.cli.running import add_running
 from services.cli.screen import EXIT_CODES, Ending
 from services.cli.showing import add_showing
@@ -52,6 +53,7 @@ add_verbs(app)
 add_showing(app)
 add_running(app)
 add_sessions(app)
+add_report(app)
 add_tester_key(app)
 app.add_typer(testers, name="testers", rich_help_panel=SESSIONS)
 app.add_typer(tokens, name="token", rich_help_panel=RUNNING)

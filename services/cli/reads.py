@@ -88,7 +88,7 @@ def status(
     if watch and as_of:
         raise CannotAsk("--watch and --as-of: the past does not change")
     at_least = at_least or caller(ctx).seen.get(rollout, 0)
-    found = service.status(rollout, at_least=at_least, as_of=_then(ctx, service, rollout, as_of))
+    found = service.status(rollout, at_least=at_least, as_of=point_for(ctx, service, rollout, as_of))
     if watch:
         with suppress(KeyboardInterrupt):  # Ctrl-C is how watching ends
             _lines(service, found) if as_json else _live(service, found, now)
@@ -98,7 +98,7 @@ def status(
         out().print(panel(found, now()))
 
 
-def _then(ctx: typer.Context, service: Client, rollout: str, as_of: str) -> str:
+def point_for(ctx: typer.Context, service: Client, rollout: str, as_of: str) -> str:
     """The point asked for; without an offset in the zone of the rollout's plan. "": now."""
     return (
         point(as_of, "--as-of", lambda: str(service.status(rollout)["time_zone"]), caller(ctx).now()) if as_of else ""
@@ -148,7 +148,7 @@ def flags(
 ) -> None:
     """Show which of a rollout's toggles a user has on, now or as of then."""
     revision, service = at_least or caller(ctx).seen.get(rollout, 0), client(ctx, quiet=True)
-    found = service.flags(rollout, user, at_least=revision, as_of=_then(ctx, service, rollout, as_of))
+    found = service.flags(rollout, user, at_least=revision, as_of=point_for(ctx, service, rollout, as_of))
     if as_json:
         print_json(found)
         return

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import redirect_stdout
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -125,13 +126,21 @@ def demo(
         typer.Option("--live", help="In real time: Prometheus measures a real service, CI's events tell of deploys."),
     ] = False,
     pace: Annotated[str, typer.Option(help="The pause between steps, like 1s or 200ms; 0 for none.")] = "0.3s",
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder for the report of how it went; by default a new temporary one.",
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Watch a real release plan being carried out, from adoption to closed, on an imagined clock.
 
-    Everything runs in this process, in a temporary folder that is removed at the end. With --live the plan is one of
-    seconds instead of days, and Prometheus must be installed. With --json the story is told on stderr, and stdout
-    holds how it ended.
+    Everything runs in this process, in a temporary folder that is removed at the end; the report is kept, and it is
+    said where. With --live the plan is one of seconds instead of days, and Prometheus must be installed. With --json
+    the story is told on stderr, and stdout holds how it ended.
     """
     match = PACE.fullmatch(pace.strip())
     if match is None:
@@ -141,8 +150,8 @@ def demo(
     told = play_live if live else play
     seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
     if not as_json:
-        told(breach=breach, pace=seconds)
+        told(breach=breach, pace=seconds, report=report)
         return
     with redirect_stdout(sys.stderr):
-        ending = told(breach=breach, pace=seconds)
+        ending = told(breach=breach, pace=seconds, report=report)
     print_json(ending)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from events.plan.schema import Plan
@@ -34,7 +35,7 @@ class Stage(NamedTuple):
     service: Appointments
 
 
-def play_live(*, breach: bool = False, pace: float = 0.3) -> Ending:
+def play_live(*, breach: bool = False, pace: float = 0.3, report: Path | None = None) -> Ending:
     """Carry the plan out in real time; with `breach` the first version fails once everyone is on.
 
     Raises CannotAsk where there is no Prometheus, and DemoFailed where something ends otherwise than told.
@@ -60,7 +61,7 @@ def play_live(*, breach: bool = False, pace: float = 0.3) -> Ending:
             _released(stage, "2022.08.02", "veteran-2", ANY)
         _live(stage)
         _closed(stage)
-        return curtain(on, breach, time.monotonic() - began)
+        return curtain(on, breach, time.monotonic() - began, report)
 
 
 def _released(

@@ -1,10 +1,12 @@
 """The demo from curtain to curtain.
 
-One rule: it asks nothing, leaves nothing behind, and fails loudly where the story goes otherwise than told.
+One rule: it asks nothing, leaves nothing behind but the report, and fails loudly where the story goes otherwise than
+told.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
@@ -27,17 +29,21 @@ TAIL = 8
 
 
 class Ending(Struct, frozen=True):
-    """How it ended: the phase, whether there was a breach, how many records and refused attempts, in how long."""
+    """How it ended: the phase, whether there was a breach, how many records and refused attempts, in how long, and
+    where the report is."""
 
     phase: str
     breach: bool
     records: int
     refused: int
     seconds: float
+    report: str
 
 
-def play(*, breach: bool = False, pace: float = 0.3) -> Ending:
+def play(*, breach: bool = False, pace: float = 0.3, report: Path | None = None) -> Ending:
     """Carry the plan out, with or without a breach; `pace` is the pause between steps in seconds.
+
+    `report` is the folder that the report is written into; by default a new one beside other temporary files.
 
     Raises DemoFailed where something ends otherwise than the story says.
     """
@@ -58,7 +64,7 @@ def play(*, breach: bool = False, pace: float = 0.3) -> Ending:
         story.live(on, complete)
         story.results(on, complete)
         story.closed(on, complete)
-        return curtain(on, breach, time.monotonic() - began)
+        return curtain(on, breach, time.monotonic() - began, report)
 
 
 def _until_decided(on: Theatre, plan: Plan, complete: Plan, draft: Path, filled: Path) -> None:
@@ -87,10 +93,16 @@ def _second_try(on: Theatre, plan: Plan) -> None:
     on.later("2022-08-20T08:00", "a day after the cutover")
 
 
-def curtain(on: Theatre, breach: bool, seconds: float) -> Ending:
-    """The end of the trail, and the numbers."""
+def curtain(on: Theatre, breach: bool, seconds: float, folder: Path | None = None) -> Ending:
+    """The end of the trail, the report, and the numbers."""
     on.scene("The trail, from its end")
     on.acts(MORGAN, "audit", on.rollout, "--last", str(TAIL))
+    on.scene("The report")
+    on.says("The release plan is handed in with every blank filled, each value with the record that says so.")
+    folder = folder or Path(tempfile.mkdtemp(prefix="cutover-demo-report-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for form in ("md", "html"):
+        on.acts(MORGAN, "report", on.rollout, "-o", str(folder / f"report.{form}"))
     records = len({line["revision"] for line in on.trail() if line["revision"]})
     out().print()
     say(
@@ -98,7 +110,9 @@ def curtain(on: Theatre, breach: bool, seconds: float) -> Ending:
         f"in {seconds:.0f} seconds.",
         "bold",
     )
-    return Ending(str(on.status()["phase"]), breach, records, on.refused, round(seconds, 1))
+    page = folder / "report.html"
+    say(f"The report is kept: open {page} in a browser.")
+    return Ending(str(on.status()["phase"]), breach, records, on.refused, round(seconds, 1), str(page))
 
 
 def plan_file(name: str) -> Path:
