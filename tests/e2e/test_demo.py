@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests import browser
+from tests.browser import needs_browser
+from tests.e2e.seed_blanks import BLANKS, PHASE_2, WORKFLOWS, lines_of_the_seed
 
 pytestmark = pytest.mark.connected
 
@@ -33,8 +41,23 @@ def in_order(text: str, *parts: str) -> None:
         at = found + len(part)
 
 
-def test_the_demo_carries_the_plan_from_adoption_to_closed() -> None:
-    text = demo()
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo without a breach leaves its report, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "printed").write_text(demo("--report", str(folder)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all pages."""
+    with browser.browser() as found:
+        yield found
+
+
+def test_the_demo_carries_the_plan_from_adoption_to_closed(report: Path) -> None:
+    text = (report / "printed").read_text()
     in_order(
         text,
         "$ cutover adopt plans/vaos-service-integration.yaml",
@@ -64,13 +87,15 @@ def test_the_demo_carries_the_plan_from_adoption_to_closed() -> None:
         "$ cutover answer-question",
         "$ cutover close vaos-service-integration keep --reason",
         "$ cutover audit",
+        "$ cutover report vaos-service-integration -o",
+        "The report is kept: open",
     )
     assert "rolled back" not in text
 
 
-def test_in_a_breach_it_rolls_back_and_succeeds_at_the_second_try() -> None:
+def test_in_a_breach_it_rolls_back_and_succeeds_at_the_second_try(tmp_path: Path) -> None:
     in_order(
-        demo("--breach"),
+        demo("--breach", "--report", str(tmp_path)),
         "The whole toggle group is on for everyone",
         "Sum of Errors for stage-1: fail at 23",
         "$ cutover halt",
@@ -84,3 +109,72 @@ def test_in_a_breach_it_rolls_back_and_succeeds_at_the_second_try() -> None:
         "$ cutover go-live",
         ": closed.",
     )
+    said = (tmp_path / "report.md").read_text()
+    in_order(
+        said,
+        "- Blanks filled: 83 of 83",
+        "an earlier try began Mon 2022-08-15 08:00 EDT [record",
+        "## Rollbacks and halts",
+        "| Halted | Mon 2022-08-15 09:00 EDT | kim (monitor) | 23 errors in 10 minutes: requests reach the wrong",
+        "| Rolled back: off for everyone | Mon 2022-08-15 09:00 EDT | morgan (release manager) |",
+        "Sum of Errors failed in stage 1 (everyone)",
+        "Nothing: every blank of the plan is filled.",
+    )
+
+
+# -- the report, as whoever gets it sees it
+
+
+def test_no_blank_of_the_seed_is_forgotten_here() -> None:
+    lines = list(lines_of_the_seed())
+    named = {(blank.heading, blank.line) for blank in BLANKS}
+    missed = [line for line in lines if not any(line[0] == h and line[1].startswith(start) for h, start in named)]
+    assert missed == []
+    unknown = {(h, start) for h, start in named if not any(h == at and line.startswith(start) for at, line in lines)}
+    assert unknown == set()
+
+
+@needs_browser
+def test_the_report_answers_every_blank_of_the_seed(report: Path, chromium: Browser) -> None:
+    with browser.page(chromium, (report / "report.html").as_uri()) as (page, heard):
+        seen = {(*found["path"], found["label"]): found for found in page.evaluate(browser.BLANKS)}
+        assert page.title() == "VAOS Service Integration - Release Plan"
+        assert page.get_by_role("heading", level=1).inner_text() == page.title()
+        assert page.get_by_role("region", name="Still open").inner_text().endswith("every blank of the plan is filled.")
+        sessions = page.get_by_role("table", name="Session veteran-1, Tue 2022-08-02 10:30 EDT")
+        for workflow in WORKFLOWS:
+            row = sessions.get_by_role("row").filter(has=page.get_by_role("rowheader", name=workflow, exact=True))
+            assert re.search(r"\d s\b", row.inner_text()), workflow
+            done = seen[PHASE_2, "Pre Go-Live Testing", "Test workflows", workflow]
+            assert done["value"].startswith("done in ")
+    assert heard == [(report / "report.html").as_uri()], (
+        "the page asks the network for nothing, and complains of nothing"
+    )
+    for blank in BLANKS:
+        found = seen[*blank.section, blank.label]
+        assert blank.says in found["value"], blank
+        assert "not recorded" not in found["value"], blank
+        assert found["records"] or blank.label == "Percentage of users", f"{blank} names no record"
+
+
+@needs_browser
+def test_the_report_keeps_the_rules_of_accessibility(report: Path, chromium: Browser) -> None:
+    """WCAG 2.1 A and AA by axe-core; readable at the width of a phone, which is that of a desktop at 400%."""
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+    address = (report / "report.html").as_uri()
+    with browser.page(chromium, address) as (page, _):
+        found = Axe().run(page, options=rules)
+        assert found.violations_count == 0, found.generate_report()
+        page.set_viewport_size({"width": 320, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@needs_browser
+def test_the_report_is_read_without_its_style_and_on_paper(report: Path, chromium: Browser) -> None:
+    with browser.page(chromium, (report / "report.html").as_uri()) as (page, _):
+        assert page.evaluate("document.documentElement.lang") == "en"
+        levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4, h5')].map(each => +each.tagName[1])")
+        assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+        assert page.pdf(format="Letter").startswith(b"%PDF-")
+        page.emulate_media(media="print")
+        assert not page.get_by_role("navigation").is_visible()
