@@ -53,7 +53,7 @@ def _prerequisites() -> Iterator[Blank]:
 
 
 def _phase_1() -> Iterator[Blank]:
-    at = (PHASE_1, "Planning")
+    at: tuple[str, ...] = (PHASE_1, "Planning")
     yield Blank(PHASE_1, "Desired date", at, "Desired date", "2022-07-29")
     yield Blank(PHASE_1, "Desired date", at, "Actual date of vets-website", "2022-07-29")
     yield Blank(PHASE_1, "How will you make the product available", at, LIMITED, "all feature flags will be disabled")
