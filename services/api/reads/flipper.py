@@ -41,8 +41,8 @@ _ALLOW: Headers = ((b"allow", b"GET, HEAD"),)
 _ROLES = ("admin", "release_manager", "facilitator")
 _encode = msgspec.json.encode
 
-Ids = Mapping[str, str]
-"""Testers' ids by their references."""
+Ids = tuple[tuple[str, str], ...]
+"""Testers by their references and ids, ascending."""
 
 
 def may_see_testers(who: Actor) -> bool:
@@ -53,7 +53,7 @@ def may_see_testers(who: Actor) -> bool:
 class Flipper:
     """The paths under `/flipper`."""
 
-    def __init__(self, moments: Moments, readers: Readers, ids: Callable[[Iterable[str]], Ids]) -> None:
+    def __init__(self, moments: Moments, readers: Readers, ids: Callable[[Iterable[str]], Mapping[str, str]]) -> None:
         """`ids` asks the vault; it is called in a thread."""
         self._moments = moments
         self._readers = readers
@@ -92,20 +92,20 @@ class Flipper:
 class _Testers:
     """The vault's ids, remembered for a second at most: whoever is erased is told of no longer."""
 
-    def __init__(self, ids: Callable[[Iterable[str]], Ids]) -> None:
+    def __init__(self, ids: Callable[[Iterable[str]], Mapping[str, str]]) -> None:
         self._ids = ids
         self._asked: frozenset[str] = frozenset()
-        self._known: Ids = {}
+        self._known: Ids = ()
         self._until = 0.0
         self._asking = asyncio.Lock()
 
     async def told(self, moment: Moment, who: Actor) -> Ids:
         """Those in a window, for who may see them. Raises Refused when nobody can say: off would be a guess."""
         if not may_see_testers(who):
-            return {}
+            return ()
         wanted = moment.once(("flipper", "testers"), lambda: testers_of(moment.snapshots.values(), moment.at))
         if not wanted:
-            return {}
+            return ()
         async with self._asking:
             if wanted != self._asked or now() >= self._until:
                 until = now() + REMEMBERED
@@ -114,7 +114,7 @@ class _Testers:
 
     async def _from_the_vault(self, references: frozenset[str]) -> Ids:
         try:
-            return await asyncio.to_thread(self._ids, references)
+            return tuple(sorted((await asyncio.to_thread(self._ids, references)).items()))
         except SQLAlchemyError as error:
             logger.error("the vault cannot be read: %s", type(error).__name__)
             raise Refused("unavailable", "the testers cannot be told at the moment", RETRY) from None
@@ -134,7 +134,7 @@ def _features(moment: Moment, read: Read, ids: Ids) -> Reply:
         body = _encode({"features": [feature for feature in found if feature is not None]})
         return body, hashlib.sha256(body).hexdigest()[:16]
 
-    key = ("flipper", "features", names, bare, tuple(sorted(ids.items())))
+    key = ("flipper", "features", names, bare, ids)
     body, digest = moment.once(key, made) if asked is None else made()
     headers = (*about(moment), (b"etag", f'"r{moment.revision}-{digest}"'.encode()))
     if same_answer(read.headers.get(b"if-none-match", b"").decode("latin-1"), digest):
@@ -154,12 +154,17 @@ def _told(moment: Moment, key: str, ids: Ids, *, names: bool, bare: bool) -> dic
     snapshot = moment.of_toggle(key)
     if snapshot is None or not reads(snapshot):
         return None
-    found = gates(snapshot, moment.at, ids)
-    feature: dict[str, Any] = {"key": key, "state": found.state}
-    if bare:
-        return feature
-    encoded = moment.once(("flipper", "gates", names, found), lambda: found.encoded(names=names))
-    return feature | {"gates": encoded}
+    state, encoded = moment.once(
+        ("flipper", "gates", snapshot.rollout, names, ids), lambda: _gates(moment, snapshot, ids, names=names)
+    )
+    feature: dict[str, Any] = {"key": key, "state": state}
+    return feature if bare else feature | {"gates": encoded}
+
+
+def _gates(moment: Moment, snapshot: FlagSnapshot, ids: Ids, *, names: bool) -> tuple[str, msgspec.Raw]:
+    """What all toggles of a rollout have in common."""
+    found = gates(snapshot, moment.at, dict(ids))
+    return found.state, found.encoded(names=names)
 
 
 def _keys(moment: Moment) -> Iterable[str]:

@@ -31,10 +31,6 @@ class Gates(Struct, frozen=True):
             return "on"
         return "conditional" if self.actors else "off"
 
-    def opened_for(self, actor: str) -> bool:
-        """What the gem's gates say of an actor."""
-        return self.everyone or actor in self.actors
-
     def encoded(self, *, names: bool) -> msgspec.Raw:
         """All six gates as Flipper's API has them, with the gates' own names or without."""
         values: dict[str, object] = {

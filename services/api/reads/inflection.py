@@ -33,13 +33,15 @@ def camelize(name: str) -> str:
     return _WORD.sub(lambda word: _BY_WORD.get(word[1]) or word[1].capitalize(), lowered)
 
 
-@lru_cache(4096)
 def underscore(name: str) -> str:
     """`vaOnlineSchedulingVAOSServiceRequests`, or with a capital first -> `va_online_scheduling_vaos_service_requests`.
 
-    What is longer than a toggle's key can be comes back as it is.
+    What is longer than a toggle's key can be comes back as it is, and is not remembered.
     """
-    if len(name) > MOST:
-        return name
+    return name if len(name) > MOST else _underscored(name)
+
+
+@lru_cache(4096)
+def _underscored(name: str) -> str:
     apart = _ACRONYM.sub(lambda found: ("_" if found[1] else "") + found[2].lower(), name)
     return _HUMP.sub("_", apart).replace("-", "_").lower()
