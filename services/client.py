@@ -5,8 +5,9 @@ One rule: a command carries its id from the first try on, so asking again after 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 from uuid import uuid4
@@ -93,16 +94,36 @@ class Client:
         params = _at_least(at_least) | _as_of(as_of) | ({"user": user} if user else {})
         return self._ask("GET", f"{_path(rollout)}/flags", params=params)
 
-    def trail(self, rollout: str = "", *, newest_first: bool = False, at_least: int = 0) -> Iterator[Json]:
-        """Every line of a rollout's trail ("": of all), fetched page by page as it is read."""
-        path = f"{_path(rollout)}/audit" if rollout else "/v1/audit"
-        asked = _at_least(at_least) | {"limit": PAGE, "order": "newest" if newest_first else "oldest"}
+    def trail(
+        self,
+        rollout: str = "",
+        *,
+        newest_first: bool = False,
+        at_least: int = 0,
+        filters: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Iterator[Json]:
+        """Every line of a rollout's trail ("": of all) that passes the filters, fetched page by page as it is read."""
+        asked = {**filters, **_at_least(at_least), "limit": PAGE, "order": "newest" if newest_first else "oldest"}
         while True:
-            page = self._ask("GET", path, params=asked)
+            page = self._ask("GET", _trail(rollout), params=asked)
             yield from page["items"]
             if not page.get("next"):
                 return
             asked = asked | {"after": page["next"]}
+
+    def export(
+        self, rollout: str, form: str, *, at_least: int = 0, filters: Mapping[str, Any] = MappingProxyType({})
+    ) -> Iterator[bytes]:
+        """The trail as a file ("csv", "jsonl", "cloudevents"), in pieces. CannotAsk when it breaks off."""
+        asked = {**filters, **_at_least(at_least), "format": form}
+        with self._reachable(""), self._http.stream("GET", _trail(rollout), params=asked) as response:
+            if not response.is_success:
+                response.read()
+                raise self._problem(response)
+            try:
+                yield from response.iter_bytes()
+            except httpx.TransportError as error:
+                raise CannotAsk(f"The export broke off and is not whole: {error or type(error).__name__}") from error
 
     def events(
         self, rollout: str = "", *, after: int | None = None, follow: bool = False
@@ -217,6 +238,10 @@ class Client:
 
 def _path(rollout: str) -> str:
     return f"/v1/rollouts/{quote(rollout, safe='')}"
+
+
+def _trail(rollout: str) -> str:
+    return f"{_path(rollout)}/audit" if rollout else "/v1/audit"
 
 
 def _at_least(revision: int) -> dict[str, Any]:

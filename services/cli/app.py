@@ -11,6 +11,7 @@ from io import TextIOWrapper
 import typer
 
 from services.cli.asking import FOUND_BY
+from services.cli.audit import add_audit
 from services.cli.criteria import criteria
 from services.cli.events import add_events
 from services.cli.explaining import add_explaining
@@ -46,6 +47,7 @@ def root() -> None:
 app.add_typer(plans, name="plan", rich_help_panel=PLANS)
 app.add_typer(criteria, name="criteria", rich_help_panel=PLANS)
 add_reads(app)
+add_audit(app)
 add_events(app)
 add_explaining(app)
 add_signals(app)

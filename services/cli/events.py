@@ -17,7 +17,7 @@ import typer
 from events.facts import Fact
 from projections.sentences import sentence
 from services.cli.asking import client
-from services.cli.reads import trail
+from services.cli.audit import trail
 from services.cli.screen import AsJson, err, out, say
 from services.cli.wording import READING
 from services.client import CannotAsk, Client, Json

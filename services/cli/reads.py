@@ -1,4 +1,4 @@
-"""Questions about rollouts: list, status, flags, audit.
+"""Questions about rollouts: list, status, flags.
 
 One rule: reading never changes anything, and says at which revision it was true.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from itertools import groupby, islice
 from typing import Annotated
 
 import msgspec
@@ -20,7 +19,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from projections.sentences import SEALED
 from services.cli.answers import phase_words
 from services.cli.asking import caller, client
 from services.cli.asof import AsOf, both, point
@@ -44,8 +42,6 @@ def add_reads(app: typer.Typer) -> None:
     app.command("status", epilog=example, rich_help_panel=READING)(status)
     example = "Example: cutover flags vaos-service-integration --user user-3141"
     app.command("flags", epilog=example, rich_help_panel=READING)(flags)
-    example = "Example: cutover audit vaos-service-integration --last 20"
-    app.command("audit", epilog=example, rich_help_panel=READING)(audit)
 
 
 def rollouts(ctx: typer.Context, as_of: AsOf = "", as_json: AsJson = False) -> None:
@@ -158,70 +154,3 @@ def flags(
     for key, value in found["flags"].items():
         grid.add_row(Text("  on " if value else "  off", style="bold" if value else "dim"), Text(key))
     out().print(grid)
-
-
-def audit(
-    ctx: typer.Context,
-    rollout: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="The rollout's id; without one, all.")] = "",
-    last: Annotated[int, typer.Option(min=0, help="Only so many of the latest lines; 0: all.")] = 20,
-    at_least: AtLeast = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Show who did what, when, why and on which evidence; refused attempts too."""
-    newest = client(ctx, quiet=True).trail(rollout, newest_first=True, at_least=at_least)
-    shown = list(islice(newest, last or None))[::-1]
-    if as_json:
-        print_json(shown)
-        return
-    for lines in trail(shown, with_rollout=not rollout):
-        out().print(lines)
-
-
-def trail(items: Iterable[Json], *, with_rollout: bool = False) -> Iterator[Table]:
-    """The trail as it is read: one block a record or refused attempt, with all of its facts."""
-    for _, same in groupby(
-        items, key=lambda item: (item["rollout"], item["command_id"], item["outcome"], item["revision"])
-    ):
-        facts = list(same)
-        first = facts[0]
-        grid = Table.grid(padding=(0, 1, 0, 0))
-        grid.add_column(width=6, justify="right", style="bold")
-        grid.add_column(overflow="fold")
-        head = f"{instant(first['when']):%Y-%m-%d %H:%M} UTC  {_who(first)}"
-        grid.add_row(
-            Text(str(first["revision"]) if first["revision"] else "-"),
-            Text(f"{first['rollout']}  {head}" if with_rollout else head, style="bold"),
-        )
-        for line in (*_says(facts), *_why(first)):
-            grid.add_row("", Text(line))
-        yield grid
-
-
-def _says(facts: list[Json]) -> Iterator[str]:
-    """A sentence a fact; of a refused attempt a line for every reason."""
-    if facts[0]["outcome"] == "refused":
-        yield f"Refused: {facts[0]['command']}"
-        yield from (f"- {reason}" for reason in facts[0]["data"]["reasons"])
-    else:
-        yield from (fact["says"] for fact in facts)
-
-
-def _who(item: Json) -> str:
-    return f"{item['subject']} ({', '.join(item.get('titles') or ()) or item['role'].replace('_', ' ')})"
-
-
-def _why(item: Json) -> Iterator[str]:
-    if item.get("reason"):
-        yield f"Why: {readable(item['reason'])}"
-    if item.get("note"):
-        yield f"Note: {readable(item['note'])}"
-    for evidence in item.get("evidence") or ():
-        yield f"Evidence: {readable(evidence.get('source') or evidence.get('text') or evidence['kind'])}"
-
-
-def readable(text: str) -> str:
-    """What is about a tester is ciphertext in the log."""
-    return "(about a tester, kept encrypted)" if text.startswith(SEALED) else text
-
-
-__all__ = ["add_reads", "trail"]

@@ -1,0 +1,156 @@
+"""What is asked of the trail, read from a query string.
+
+One rule: a parameter that is not known, or has a value that can match nothing, is said and never passed over: an
+auditor must not take "nothing found" for "nothing happened".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, get_args
+
+from events.facts import Fact, Phase, Role
+from events.plan.names import IDENTIFIER
+from projections.audit import Outcome
+from projections.terms import words
+from services.api.problems import failed
+from services.api.service import Request
+from services.trail import BadCursor, Cursor, Filters, read_cursor
+
+DEFAULT = 100
+MOST = 1000
+ORDERS = {"": False, "oldest": False, "asc": False, "newest": True, "desc": True}
+OUTCOMES: dict[str, Outcome | None] = {"": None, "accepted": "accepted", "refused": "refused"}
+FACTS = (*(str(kind.__struct_config__.tag) for kind in get_args(Fact)), "refused")
+FORMATS = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "jsonl": "application/jsonl",
+    "cloudevents": "application/cloudevents-batch+json",
+}
+ALSO = {"application/x-ndjson": "jsonl", "application/jsonlines": "jsonl"}
+TEXTS = ("rollout", "subject", "title", "toggle", "command", "command_id", "text")
+KNOWN = (
+    *TEXTS,
+    *("role", "fact", "phase", "outcome", "since", "until", "from_revision", "to_revision"),
+    *("after", "limit", "order", "format", "at_least"),
+)
+_NUMBER = re.compile(r"[0-9]{1,15}")
+
+
+class Asked(NamedTuple):
+    """Which lines, after which cursor (None: from the beginning), at most how many (0: all), and in which form."""
+
+    wanted: Filters
+    after: Cursor | None
+    limit: int
+    newest_first: bool
+    format: str
+
+
+def asked_of(request: Request, rollout: str = "") -> Asked:
+    """The question. `rollout`: the one that the path names. Raises Failed."""
+    given = _given(request, rollout)
+    form = _format(given.get("format", ""), request.headers.get("accept", ""))
+    return Asked(
+        _filters(given, rollout),
+        _cursor(given.get("after", "")),
+        _limit(given.get("limit"), page=form == "json"),
+        ORDERS[_one_of("order", given.get("order", ""), ORDERS)],
+        form,
+    )
+
+
+def _given(request: Request, rollout: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    known = [name for name in KNOWN if not (rollout and name == "rollout")]
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise failed("malformed", f"there is no filter '{name[:40]}'; there are {', '.join(known)}")
+        if name in found:
+            raise failed("malformed", f"{name}: given twice; expected once")
+        found[name] = value
+    return found
+
+
+def _filters(given: Mapping[str, str], rollout: str) -> Filters:
+    texts: dict[str, Any] = {name: given.get(name, "") for name in TEXTS}
+    if rollout:
+        texts["rollout"] = rollout
+    elif texts["rollout"] and not IDENTIFIER.fullmatch(texts["rollout"]):
+        raise failed("malformed", f"rollout: expected a rollout's id, found '{texts['rollout'][:100]}'")
+    if texts["text"] and not words(texts["text"]):
+        raise failed("malformed", f"text: expected words, found '{texts['text'][:40]}'")
+    wanted = Filters(
+        **texts,
+        role=_one_of("role", given.get("role", ""), get_args(Role)),
+        fact=_one_of("fact", given.get("fact", ""), FACTS),
+        phase=_one_of("phase", given.get("phase", ""), get_args(Phase)),
+        outcome=OUTCOMES[_one_of("outcome", given.get("outcome", ""), OUTCOMES)],
+        since=_instant("since", given.get("since")),
+        until=_instant("until", given.get("until")),
+        from_revision=_revision("from_revision", given.get("from_revision")),
+        to_revision=_revision("to_revision", given.get("to_revision")),
+    )
+    if wanted.since and wanted.until and wanted.since >= wanted.until:
+        raise failed("malformed", "until: expected an instant after `since`; it is not included itself")
+    if 0 < wanted.to_revision < wanted.from_revision:
+        raise failed("malformed", "to_revision: expected at least `from_revision`")
+    return wanted
+
+
+def _format(name: str, accept: str) -> str:
+    """The form asked for by name, else the first known type of `Accept`, else a page of JSON."""
+    if name:
+        return _one_of("format", name, FORMATS)
+    types = {media: form for form, media in FORMATS.items()} | ALSO
+    for part in accept.split(","):
+        if form := types.get(part.partition(";")[0].strip().lower()):
+            return form
+    return "json"
+
+
+def _cursor(text: str) -> Cursor | None:
+    try:
+        return read_cursor(text) if text else None
+    except BadCursor as error:
+        raise failed("malformed", f"after: {error}") from error
+
+
+def _limit(text: str | None, *, page: bool) -> int:
+    """A page has a limit; an export has one only if it is asked for."""
+    if text is None:
+        return DEFAULT if page else 0
+    most = MOST if page else 10**9
+    if not (_NUMBER.fullmatch(text) and 1 <= int(text) <= most):
+        raise failed("malformed", f"limit: expected a number from 1 to {most}, found '{text[:40]}'")
+    return int(text)
+
+
+def _revision(name: str, text: str | None) -> int:
+    if text is None:
+        return 0
+    if not (_NUMBER.fullmatch(text) and int(text)) or int(text) >= 1 << 46:
+        raise failed("malformed", f"{name}: expected a revision, a number from 1, found '{text[:40]}'")
+    return int(text)
+
+
+def _one_of(name: str, text: str, known: Any) -> str:
+    """The word, "" when it was left out."""
+    if text and text not in known:
+        raise failed("malformed", f"{name}: expected one of {', '.join(filter(None, known))}; found '{text[:40]}'")
+    return text
+
+
+def _instant(name: str, text: str | None) -> datetime | None:
+    """An ISO 8601 instant; without an offset it is UTC."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        hint = f"{name}: expected an instant such as 2022-07-29T12:00:00Z, found '{text[:40]}'"
+        raise failed("malformed", hint) from None
