@@ -28,7 +28,7 @@ async def take_attempts(log: Log, engine: Engine, number: int | None = None) -> 
     entries = await log.attempts(position.attempts_seq)
     if not entries:
         return position.attempts_seq
-    await asyncio.to_thread(_commit, engine, position, entries)
+    await asyncio.to_thread(keep_attempts, engine, position, entries)
     return entries[-1].revision
 
 
@@ -40,7 +40,8 @@ def _position(engine: Engine, number: int | None) -> Position:
     return position
 
 
-def _commit(engine: Engine, position: Position, entries: Sequence[Entry]) -> None:
+def keep_attempts(engine: Engine, position: Position, entries: Sequence[Entry]) -> None:
+    """Add these attempts to the generation that stands at `position`. Raises Moved."""
     tables = generation(position.generation)
     read = [(entry.revision, attempt) for entry in entries if (attempt := _attempt(entry)) is not None]
     with engine.begin() as connection:
