@@ -197,4 +197,4 @@ def readable(text: str) -> str:
     return "(about a tester, kept encrypted)" if text.startswith(SEALED) else text
 
 
-__all__ = ["add_audit", "trail"]
+__all__ = ["add_audit", "readable", "trail"]

@@ -16,7 +16,7 @@ from rich.text import Text
 from services.cli.answers import phase_words
 from services.cli.asking import caller, client
 from services.cli.asof import both, point
-from services.cli.reads import readable
+from services.cli.audit import readable
 from services.cli.screen import AsJson, out, print_json, say
 from services.cli.times import instant
 from services.cli.wording import READING

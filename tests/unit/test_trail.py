@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import Engine, inspect, text
 
 from events import codec
@@ -29,7 +30,7 @@ from services.trail import Filters, read_cursor
 from services.views import Views
 from tests.histories import MANAGER, STAKEHOLDER, START, History, Stored, records
 
-COUNT = 300
+COUNT = 150
 
 
 class Told(NamedTuple):
@@ -53,10 +54,9 @@ def told(seed: int) -> Told:
         last[one.rollout] = rollouts.fold(before, record, revision)
         around[revision] = before, last[one.rollout]
         if revision % 5 == 0:
-            who = rng.choice((MANAGER, STAKEHOLDER))
+            who, row = rng.choice((MANAGER, STAKEHOLDER)), last[one.rollout]
             refusal = Attempt(1, one.rollout, record.when, who, "cut_over", f"c{revision}", ("nobody decided",))
-            row = last[one.rollout]
-            refusal = Attempt(*[getattr(refusal, n) for n in refusal.__struct_fields__[:9]], row.phase, "", row.toggles)
+            refusal = replace(refusal, phase=row.phase, toggles=row.toggles)
             attempts.append(Entry(len(attempts) + 1, one.rollout, codec.encode(refusal)))
     return Told([Entry(n, one.rollout, one.data) for n, one in enumerate(stored, 1)], attempts, around)
 
@@ -107,7 +107,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Views, Told, list[A
     log = told(seed=3)
     engine = connect(f"sqlite:///{tmp_path_factory.mktemp('trail') / 'cutover.db'}")
     tables = Tables(engine, log, prepare(engine))
-    for revision in range(100, len(log.entries) + 100, 100):
+    for revision in range(50, len(log.entries) + 50, 50):
         tables.fold(min(revision, len(log.entries)), len(log.attempts))
     views = Views(engine)
     return views, log, everything(views, Filters())
@@ -117,7 +117,7 @@ def matches(row: AuditRow, wanted: Filters, log: Told) -> bool:
     """What the filters mean, said once more without any index."""
     if row.revision:
         before, after = log.around[row.revision]
-        phases = {before.phase if before else "planned", after.phase}
+        phases: set[str] = {before.phase if before else "planned", after.phase}
         toggles = {*(before.toggles if before else ()), *after.toggles}
     else:
         attempt = codec.decode_attempt(log.attempts[row.n - 1].data)
@@ -160,8 +160,8 @@ ASKED = st.builds(
     command=st.sampled_from(["", "", "note", "cut_over"]),
     command_id=st.sampled_from(["", "", "", "rollout-1-3", "c10"]),
     text=st.sampled_from(["", "", "note", "NOBODY", "strassen ÜBERPRÜFT", "25%", "the on", "sessio", "wasn't"]),
-    from_revision=st.sampled_from([0, 0, 0, 7, 250]),
-    to_revision=st.sampled_from([0, 0, 0, 260, 10**6]),
+    from_revision=st.sampled_from([0, 0, 0, 7, 120]),
+    to_revision=st.sampled_from([0, 0, 0, 130, 10**6]),
 )
 
 
@@ -185,19 +185,19 @@ def test_what_is_asked_for_is_never_read_as_a_query(whole: tuple[Views, Told, li
 # -- pages
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_every_line_comes_once_while_the_log_grows_and_the_tables_are_exchanged(database: Engine, seed: int) -> None:
     rng, log = random.Random(seed), told(seed)
     tables = Tables(database, log, prepare(database))
     views = Views(database)
-    tables.fold(100, 20)
+    tables.fold(60, 12)
     for newest_first in (False, True):
         wanted = rng.choice(
             [Filters(), Filters("rollout-1"), Filters(subject="mia"), Filters(text="nobody"), Filters(phase="cutover")]
         )
         at_first = [key(row) for row in everything(views, wanted, newest_first=newest_first)]
         seen: list[AuditRow] = []
-        page = views.trail(wanted, limit=rng.randrange(1, 9), newest_first=newest_first)
+        page = views.trail(wanted, limit=rng.randrange(1, 25), newest_first=newest_first)
         while True:
             seen += page.lines
             if page.next is None:
@@ -209,7 +209,7 @@ def test_every_line_comes_once_while_the_log_grows_and_the_tables_are_exchanged(
             if rng.random() < 0.1:
                 tables = exchanged(database, log, tables)
             cursor = read_cursor(page.next.text())
-            page = views.trail(wanted, cursor, rng.randrange(1, 9), newest_first=newest_first)
+            page = views.trail(wanted, cursor, rng.randrange(1, 25), newest_first=newest_first)
         found = [key(row) for row in seen]
         assert len(set(found)) == len(found)
         if newest_first:
