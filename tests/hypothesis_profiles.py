@@ -21,3 +21,6 @@ settings.load_profile("long" if os.environ.get("CUTOVER_LONG") else "default")
 
 SEQUENCES = 10_000 if os.environ.get("CUTOVER_LONG") else 200
 """Examples of the property that everything rests on: random commands never break an invariant."""
+
+HISTORIES = 250 if os.environ.get("CUTOVER_LONG") else 25
+"""Histories that the past is asked about, each with many questions: making one costs more than asking."""
