@@ -155,8 +155,6 @@ def _change(pen: Pen, fact: Fact) -> str:
             return f"{title} decided {decision.replace('_', ' ')} for {step_words(pen, step)}"
         case f.PhaseEntered(phase="rolled_back"):
             return "The release was rolled back"
-        case f.Halted(because=because):
-            return f"Halted{f': {because}' if because else ''}"
     return ""
 
 

@@ -108,8 +108,8 @@ class Document(Struct, frozen=True):
     revision: int
 
     def record_url(self, revision: int) -> str:
-        """Where the record is found in the trail."""
-        return f"{self.audit}?revision={revision}"
+        """Where the record is found in the trail; "" where the trail has no address."""
+        return f"{self.audit}?from_revision={revision}&to_revision={revision}" if self.audit else ""
 
 
 def answers_of(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Answer]]:

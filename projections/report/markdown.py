@@ -60,9 +60,7 @@ class _Page:
         yield ""
         for section in self._document.sections:
             yield from self._section(section, 2)
-        audit = web_address(self._document.audit)
-        if audit:
-            yield from (f"[r{n}]: <{audit}?revision={n}>" for n in sorted(self._cited))
+        yield from (f"[r{n}]: <{web_address(self._document.record_url(n))}>" for n in sorted(self._cited))
 
     def _section(self, section: Section, level: int) -> Iterator[str]:
         yield f"{'#' * min(level, 6)} {escaped(section.title)}"

@@ -113,7 +113,7 @@ def lasted(pen: Pen, label: str, began: Line, ended: Line | None) -> Answer:
     if ended is None:
         so_far = span((pen.as_of - began.when).total_seconds())
         return Answer(label, Cell(f"{so_far} so far, since {since}", revisions=(began.revision,)))
-    words = f"{span((ended.when - began.when).total_seconds())}, from {since} to {pen.time(ended.when)}"
+    words = f"{span((ended.when - began.when).total_seconds())}, {pen.times(began.when, ended.when)}"
     return Answer(label, Cell(words, revisions=(began.revision, ended.revision)))
 
 

@@ -62,11 +62,12 @@ def sessions(pen: Pen) -> tuple[Block, ...]:
 
 def _row(pen: Pen, name: str, meeting: Meeting) -> tuple[Cell, ...]:
     planned = meeting.moved[-1].fact if meeting.moved else meeting.scheduled.fact
-    ends = f" to {pen.time(planned.ends)}" if planned.ends else ", for the whole phase"
-    closes = pen.time(planned.closes) if planned.closes else "testing ends"
-    window = f"{pen.time(planned.opens)} to {closes}"
+    lasts = pen.times(planned.starts, planned.ends) if planned.ends else f"{pen.time(planned.starts)}, the whole phase"
+    window = f"{pen.time(planned.opens)} until testing ends"
+    if planned.closes:
+        window = pen.times(planned.opens, planned.closes)
     if meeting.opened and meeting.closed:
-        window = f"{pen.time(meeting.opened.at.when)} to {pen.time(meeting.closed.at.when)}"
+        window = pen.times(meeting.opened.at.when, meeting.closed.at.when)
     elif meeting.cancelled and not meeting.opened:
         window = "never"
     parts = (meeting.scheduled, *meeting.moved, meeting.opened, meeting.closed, meeting.recorded, meeting.cancelled)
@@ -74,7 +75,7 @@ def _row(pen: Pen, name: str, meeting: Meeting) -> tuple[Cell, ...]:
     return (
         Cell(name),
         Cell(meeting.tester),
-        Cell(f"{pen.time(planned.starts)}{ends}"),
+        Cell(lasts),
         Cell(window),
         Cell(*_outcome(pen, meeting)),
         Cell("", revisions=revisions),

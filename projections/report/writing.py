@@ -66,6 +66,13 @@ class Pen:
         """ "Fri 2022-07-29 09:30 EDT"."""
         return f"{when.astimezone(self._zone):%a %Y-%m-%d %H:%M %Z}"
 
+    def times(self, begin: datetime, end: datetime) -> str:
+        """From one time to another; the day is said once where both are on it."""
+        there = end.astimezone(self._zone)
+        if self.day(begin) == self.day(end) and begin.astimezone(self._zone).utcoffset() == there.utcoffset():
+            return f"{begin.astimezone(self._zone):%a %Y-%m-%d %H:%M} to {there:%H:%M %Z}"
+        return f"{self.time(begin)} to {self.time(end)}"
+
     def day(self, when: datetime) -> str:
         """The local day, "2022-07-29"."""
         return f"{when.astimezone(self._zone):%Y-%m-%d}"

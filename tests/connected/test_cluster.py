@@ -156,8 +156,24 @@ async def test_readings_are_published_by_who_may_and_read_by_who_judges(cluster:
         kept = JetStreamReadings(monitor.jetstream())
         await kept.keep(replace(reading, verdict="pass", source="monitor"))
         assert await kept.of("read", "load", now - timedelta(minutes=1)) == [reading]
+        await kept.keep(replace(reading, verdict="fail", source="monitor", id="2", at=now + timedelta(seconds=30)))
+        seen = JetStreamReadings(api.jetstream())
+        later = now + timedelta(minutes=1)
+        both = await seen.measured("read", "load", now - timedelta(minutes=1), later, 10)
+        assert [one.verdict for one in both] == ["pass", "fail"]
+        assert await seen.measured("read", "load", now - timedelta(minutes=1), later, 1) == both[:1]
+        assert await seen.measured("read", "load", now, later, 10) == both[1:]
+        assert await seen.measured("read", "load", now - timedelta(minutes=1), now, 10) == both[:1]
+        assert await seen.measured("read", "nothing", now - timedelta(minutes=1), later, 10) == []
     async with cluster.connected("engine") as engine:
         assert await JetStreamReadings(engine.jetstream()).of("read", "load", now - timedelta(minutes=1)) == [reading]
+
+
+async def test_the_account_of_the_api_reads_a_rollouts_records_for_its_report(cluster: Cluster) -> None:
+    await streams_on_three_nodes(cluster)
+    async with cluster.connected("engine") as engine, cluster.connected("api") as api:
+        stored = await JetStreamLog(engine).append("told", b"a record", expected=0, command_id="told-1")
+        assert [entry.revision for entry in await JetStreamLog(api).read("told")] == [stored]
 
 
 async def test_a_wrong_password_is_refused(cluster: Cluster) -> None:

@@ -100,6 +100,30 @@ def test_the_past_is_asked_about_by_revision_and_by_time(adopted: Desk) -> None:
     assert "has not come yet" in future.err
 
 
+def test_the_report_is_written_whole_in_the_form_that_its_ending_names(adopted: Desk, tmp_path: Path) -> None:
+    said = adopted.run("report", ID).out
+    assert said.startswith("# VAOS Service Integration - Release Plan\n")
+    assert "- Post-launch KPI 1: **not filled in yet (the plan says: TBD)**" in said
+    page, text = tmp_path / "report.html", tmp_path / "report.md"
+    assert adopted.run("report", ID, "-o", str(page)).out == f"Written to {page}.\n".replace("/", "/")
+    assert "</html>" in page.read_text()
+    assert adopted.done("report", ID, "-o", str(text), "--as-of", "1") == {"format": "md", "file": str(text)}
+    assert ", [record 1][r1]" in text.read_text()
+    assert adopted.done("report", ID, "--format", "html")["report"].startswith("<!DOCTYPE html>")
+    unclear = adopted.run("report", ID, "-o", str(tmp_path / "report.pdf"))
+    assert (unclear.code, unclear.out) == (2, "")
+    assert "which form?" in " ".join(unclear.err.split())
+    nowhere = adopted.run("report", ID, "-o", str(tmp_path / "nowhere" / "report.md"))
+    assert (nowhere.code, "cannot be written" in " ".join(nowhere.err.split())) == (2, True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["report.html", "report.md"]
+    assert adopted.run("report", "nobody").code == 1
+
+
+def test_kpis_say_what_has_been_measured_and_recorded(adopted: Desk) -> None:
+    assert adopted.done("kpis", ID, "--as-of", "1")["items"] == []
+    assert adopted.run("kpis", ID, "--as-of", "1").out == "Nothing has been measured or recorded by revision 1.\n"
+
+
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(adopted: Desk) -> None:
     before = adopted.done("status", ID)["revision"]
     ended = adopted.run("report-deploy", ID, "vets-api", "1", "--dry-run")

@@ -119,7 +119,7 @@ async def test_every_value_leads_to_its_record_in_the_trail(watched: httpx.Async
         "- Types of errors logged: timeouts (morgan (release manager), Sat 2022-07-30 13:00 UTC, [record 5][r5])"
         in said
     )
-    assert "[r5]: <https://cutover.test/v1/rollouts/small/audit?revision=5>" in said
+    assert "[r5]: <https://cutover.test/v1/rollouts/small/audit?from_revision=5&to_revision=5>" in said
 
 
 async def test_the_report_is_as_of_a_time_or_a_revision(watched: httpx.AsyncClient) -> None:
