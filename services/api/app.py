@@ -13,6 +13,7 @@ from litestar.datastructures import State
 
 from services.api import (
     audit,
+    documents,
     events,
     explain,
     flags,
@@ -45,6 +46,7 @@ def routes(service: Service) -> Litestar:
         route_handlers=[
             health.healthz,
             health.readyz,
+            documents.openapi,
             rollouts.begin,
             rollouts.command,
             rollouts.rollouts,

@@ -15,8 +15,10 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from projections.audit import AuditRow
+from projections.cloudevents import CloudEvent
 from services.api.answers import answer
-from services.api.audit_query import FORMATS, Asked, asked_of
+from services.api.audit_query import FORMATS, PARAMS, Asked, asked_of
+from services.api.described import ROLLOUT, Answer, several
 from services.api.freshness import views_caught_up
 from services.api.problems import unknown_rollout
 from services.api.service import Request, service_of
@@ -30,13 +32,25 @@ class Page(Struct, frozen=True):
     next: str | None
 
 
-@get("/v1/audit")
+_TEXT = {"type": "string"}
+ANSWERS = {
+    200: Answer(
+        "A page, or a file of everything.",
+        Page,
+        headers=(),
+        others={"text/csv": _TEXT, "application/jsonl": _TEXT, FORMATS["cloudevents"]: list[CloudEvent]},
+    )
+}
+IN = tuple(param for param in PARAMS if param.name != "rollout")
+
+
+@get("/v1/audit", opt=several("audit", ANSWERS, params=PARAMS))
 async def everything(request: Request) -> Response[bytes] | Stream:
     """The trail of all rollouts."""
     return await _answer(request, asked_of(request))
 
 
-@get("/v1/rollouts/{rollout:str}/audit")
+@get("/v1/rollouts/{rollout:str}/audit", opt=several("audit", ANSWERS, params=(ROLLOUT, *IN)))
 async def of_rollout(request: Request, rollout: FromPath[str]) -> Response[bytes] | Stream:
     """The trail of one rollout, refused attempts among it."""
     return await _answer(request, asked_of(request, rollout), rollout)

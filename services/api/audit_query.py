@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from msgspec import Meta
 
 from events.facts import Fact, Phase, Role
 from events.plan.names import IDENTIFIER
 from projections.audit import Outcome
 from projections.terms import words
+from services.api.described import AT_LEAST, Param
 from services.api.problems import failed
 from services.api.service import Request
 from services.trail import BadCursor, Cursor, Filters, read_cursor
@@ -32,12 +35,31 @@ FORMATS = {
 }
 ALSO = {"application/x-ndjson": "jsonl", "application/jsonlines": "jsonl"}
 TEXTS = ("rollout", "subject", "title", "toggle", "command", "command_id", "text")
-KNOWN = (
-    *TEXTS,
-    *("role", "fact", "phase", "outcome", "since", "until", "from_revision", "to_revision"),
-    *("after", "limit", "order", "format", "at_least"),
-)
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_AT = Annotated[int, Meta(ge=1, lt=1 << 46)]
+PARAMS = (
+    Param("rollout", "Only of this rollout.", Annotated[str, Meta(pattern=f"^{IDENTIFIER.pattern}$")]),
+    Param("subject", "Only what this person or machine did."),
+    Param("title", "Only what was done by somebody with this title."),
+    Param("toggle", "Only what is about this toggle."),
+    Param("command", "Only what this command led to.", example="cut_over"),
+    Param("command_id", "Only what the command with this id led to."),
+    Param("text", "Only lines with these words.", example="errors"),
+    Param("role", "Only what this role did.", Role),
+    Param("fact", "Only this fact, by its stored name, or `refused`.", {"enum": [*FACTS]}, example="exposure_set"),
+    Param("phase", "Only what happened in this phase.", Phase),
+    Param("outcome", "Only what was accepted, or refused.", Outcome),
+    Param("since", "Only from this instant on.", example="2022-07-29T12:00:00Z"),
+    Param("until", "Only before this instant.", example="2022-07-30T12:00:00Z"),
+    Param("from_revision", "Only from this revision on.", _AT),
+    Param("to_revision", "Only up to this revision.", _AT),
+    Param("after", "The cursor: `next` of the page before."),
+    Param("limit", f"Lines of a page, {DEFAULT} without it; of a file any number.", Annotated[int, Meta(ge=1)]),
+    Param("order", "Oldest first without it.", Literal["oldest", "asc", "newest", "desc"]),
+    Param("format", "Without it what `Accept` says, else a page of JSON.", {"enum": [*FORMATS]}),
+    AT_LEAST,
+)
+KNOWN = tuple(param.name for param in PARAMS)
 
 
 class Asked(NamedTuple):

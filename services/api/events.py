@@ -21,6 +21,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from events.plan.names import IDENTIFIER
 from services import event_stream
 from services.api.access import actor_of, still_known
+from services.api.described import ROLLOUT, Described, Param, Revision, described
 from services.api.problems import failed, unknown_rollout
 from services.api.service import Request, service_of
 from services.log.protocol import LogError
@@ -39,13 +40,30 @@ HEADERS = [
 _REVISION = re.compile(r"[0-9]{1,18}")
 
 
-@get("/v1/events")
+STREAM = {
+    "type": "string",
+    "description": "`id`: the revision; `data`: a CloudEvent (`#/components/schemas/CloudEvent`)",
+}
+PARAMS = (
+    Param("after", "Go on above this revision; without it from now on.", Revision),
+    Param("Last-Event-ID", "The same; it says more than `after`.", Revision, "header"),
+    Param("follow", "`false`: end when everything up to now is told.", bool),
+)
+
+
+def _described(*params: Param) -> Described:
+    problems = ("too-many", "behind", "unavailable")
+    kind = event_stream.MEDIA_TYPE
+    return described("events", STREAM, "The stream.", media_type=kind, params=(*params, *PARAMS), problems=problems)
+
+
+@get("/v1/events", opt=_described())
 async def everything(request: Request) -> ASGIApp:
     """Every record of all rollouts, as it comes."""
     return await _stream(request, "")
 
 
-@get("/v1/rollouts/{rollout:str}/events")
+@get("/v1/rollouts/{rollout:str}/events", opt=_described(ROLLOUT))
 async def of_rollout(request: Request, rollout: FromPath[str]) -> ASGIApp:
     """Every record of one rollout, as it comes."""
     if not IDENTIFIER.fullmatch(rollout) or not await _feed(request).has(rollout):

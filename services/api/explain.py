@@ -16,11 +16,12 @@ from events.facts import Role
 from services.api.access import one_of
 from services.api.answers import answer
 from services.api.asof import not_yet, read_point
+from services.api.described import AT_LEAST, Body, described
 from services.api.freshness import views_caught_up
 from services.api.problems import failed
 from services.api.reading import convert, read_json
 from services.api.service import Request, service_of
-from services.explaining import Question
+from services.explaining import Explained, Question
 from services.past import NotYet
 
 READERS: tuple[Role, ...] = ("admin", "release_manager", "facilitator", "auditor")
@@ -35,7 +36,20 @@ class Explain(Struct, frozen=True, forbid_unknown_fields=True):
     attributes: dict[str, str] = {}
 
 
-@post("/v1/explain", status_code=200)
+EXPLAIN = described(
+    "audit",
+    Explained,
+    params=(AT_LEAST,),
+    takes=Body(
+        Explain,
+        "Who, what and when.",
+        {"then": {"toggle": "darker_buttons_web", "user": "user-3141", "at": "2022-07-29T14:03:00Z"}},
+    ),
+    problems=("forbidden", "invalid"),
+)
+
+
+@post("/v1/explain", status_code=200, opt=EXPLAIN)
 async def explain(request: Request) -> Response[bytes]:
     """Value, reason and the deciding record, `{"toggle", "user", "at", "attributes"}` in the body."""
     one_of(request, READERS, "what one user got is explained to")

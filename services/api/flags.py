@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from projections.flags import Reason, answers, evaluate
 from services.api.answers import answer
 from services.api.asof import as_of, past
+from services.api.described import AS_OF, AT_LEAST, ROLLOUT, Param, described
 from services.api.freshness import flags_caught_up, views_caught_up
 from services.api.problems import Failed, failed
 from services.api.service import Request, service_of
@@ -38,7 +39,16 @@ class Flags(Struct, frozen=True):
     as_of: datetime | UnsetType = UNSET
 
 
-@get("/v1/rollouts/{rollout:str}/flags")
+FLAGS = described(
+    "flags",
+    Flags,
+    params=(ROLLOUT, Param("user", "For whom; without it an unknown visitor."), AT_LEAST, AS_OF),
+    problems=("cold", "erased"),
+    example=Flags(12, {"darker_buttons_web": True}, "TARGETING_MATCH"),
+)
+
+
+@get("/v1/rollouts/{rollout:str}/flags", opt=FLAGS)
 async def flags(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """The group for `?user=`; without a user it is off, unless it is on for everyone. `?attribute.NAME=` for groups.
 

@@ -6,21 +6,36 @@ One rule: alive says only that the process answers; ready says that it can do it
 from __future__ import annotations
 
 from litestar import Response, get
+from msgspec import Struct
 
 from services.api.answers import answer
+from services.api.described import described
 from services.api.problems import failed
 from services.api.service import Request, service_of
 
 
-@get("/healthz", opt={"open": True})
+class Alive(Struct, frozen=True):
+    """Always true, where there is an answer at all."""
+
+    alive: bool
+
+
+class Ready(Struct, frozen=True):
+    """True, where it is not a problem."""
+
+    ready: bool
+
+
+@get("/healthz", opt=described("health", Alive, "It answers.", access="open"))
 async def healthz() -> Response[bytes]:
-    return answer({"alive": True})
+    """Whether the process answers."""
+    return answer(Alive(True))
 
 
-@get("/readyz", opt={"open": True})
+@get("/readyz", opt=described("health", Ready, "It can.", access="open", problems=("not-ready",)))
 async def readyz(request: Request) -> Response[bytes]:
-    """200, or 503 with everything that is missing."""
+    """Whether it can do its work; if not, everything that is missing."""
     problems = service_of(request).problems()
     if problems:
         raise failed("not-ready", problems[0] if len(problems) == 1 else f"{len(problems)} reasons", *problems)
-    return answer({"ready": True})
+    return answer(Ready(True))

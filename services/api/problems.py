@@ -51,7 +51,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "cold": (503, "No state is known yet"),
     "not-ready": (503, "Not ready"),
 }
-_TRY_AGAIN = ("unavailable", "behind", "cold", "not-ready")
+TRY_AGAIN = ("unavailable", "behind", "cold", "not-ready")
 _BY_STATUS = {400: "malformed", 401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed"}
 
 
@@ -92,7 +92,7 @@ class Failed(Exception):
 def failed(slug: str, detail: str, *reasons: str, headers: Mapping[str, str] | None = None, **more: Any) -> Failed:
     """A problem of this kind, to be raised. `more` are Problem's other members."""
     status, title = TITLES[slug]
-    retry = RETRY_AFTER if slug in _TRY_AGAIN else {}
+    retry = RETRY_AFTER if slug in TRY_AGAIN else {}
     return Failed(Problem(f"/problems/{slug}", title, status, detail, reasons, **more), {**retry, **(headers or {})})
 
 

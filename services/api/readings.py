@@ -6,15 +6,19 @@ One rule: 202 says that the reading is on disk; what it means is judged when a c
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 from uuid import uuid4
 
 from litestar import Response, get, post
 from litestar.params import FromPath
+from msgspec import Meta
 
 from events.plan.names import IDENTIFIER
+from events.readings import Published, Reading
 from services.analysis.readings import TROUBLES, Kept, NoReading, take_reading
 from services.api.access import actor_of
 from services.api.answers import answer
+from services.api.described import KEY, ROLLOUT, Body, Items, Param, described
 from services.api.problems import failed, unknown_rollout
 from services.api.service import Request, service_of
 from services.rollout import access
@@ -24,7 +28,20 @@ PATH = "/v1/rollouts/{rollout:str}/readings"
 LATEST = timedelta(days=31)
 
 
-@post(PATH, status_code=202)
+PUBLISH = described(
+    "readings",
+    Reading,
+    "It is on disk, as it says.",
+    status=202,
+    params=(ROLLOUT, KEY),
+    takes=Body(Published, "One reading.", {"seconds": {"name": "load time", "value": "4.2 s"}}),
+    problems=("forbidden", "invalid", "unavailable"),
+)
+NAME = Param("name", "The name that it was published under.", Annotated[str, Meta(min_length=1)], required=True)
+PUBLISHED = described("readings", Items[Reading], params=(ROLLOUT, NAME), problems=("unavailable",))
+
+
+@post(PATH, status_code=202, opt=PUBLISH)
 async def publish(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Keep one reading, `{"name": "...", "value": 12.5, "at": "..."}`; the Idempotency-Key is its id."""
     by = actor_of(request)
@@ -43,7 +60,7 @@ async def publish(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     return answer(kept, 202)
 
 
-@get(PATH)
+@get(PATH, opt=PUBLISHED)
 async def published(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """The readings published under `?name=` in the last month, oldest first."""
     name = request.query_params.get("name", "").strip()
@@ -54,7 +71,7 @@ async def published(request: Request, rollout: FromPath[str]) -> Response[bytes]
         found = await _store(request).of(_known(rollout), name, since)
     except TROUBLES as error:
         raise failed("unavailable", f"readings cannot be read now: {error or type(error).__name__}") from error
-    return answer({"items": found})
+    return answer(Items(found))
 
 
 def _known(rollout: str) -> str:

@@ -16,11 +16,13 @@ from msgspec.structs import replace
 
 from events.facts import Fact, Phase
 from events.plan.names import IDENTIFIER
+from events.plan.schema import Plan
 from projections.rollouts import RolloutRow
 from services import messages
 from services.api.access import actor_of
 from services.api.answers import answer
 from services.api.asof import as_of, not_yet, past
+from services.api.described import AS_OF, AT_LEAST, KEY, ROLLOUT, SENT, Body, Items, Param, described
 from services.api.freshness import views_caught_up
 from services.api.problems import failed, refused, unknown_rollout
 from services.api.reading import read_command, read_written_plan
@@ -53,7 +55,42 @@ class Done(Struct, frozen=True):
     effects: tuple[str, ...]
 
 
-@post("/v1/rollouts")
+NAMED = Param("id", "The rollout's id, where the plan does not name itself.", example="vaos-service-integration")
+WRITTEN = {"$ref": "#/components/schemas/WrittenPlan"}
+YAML = {"application/yaml": {"type": "string"}}
+SMALL = {"title": "Darker buttons", "toggles": {"darker_buttons_web": "on the web"}}
+BEGIN = described(
+    "rollouts",
+    Begun,
+    "The rollout has begun.",
+    status=201,
+    headers=("Location",),
+    params=(NAMED, KEY),
+    takes=Body(
+        WRITTEN, "A plan, as people write it.", {"small": SMALL}, others={"application/yaml": {"type": "string"}}
+    ),
+    problems=(*SENT, "already-exists"),
+)
+COMMAND = described(
+    "rollouts",
+    Done,
+    "It was done, or was so already, or (a dry run) would be done.",
+    params=(ROLLOUT, KEY),
+    takes=Body(
+        {"$ref": "#/components/schemas/Command"},
+        "One command.",
+        {
+            "cut over": {"type": "cut_over", "reason": "testing went well"},
+            "go": {"type": "decide", "decision": "go", "title": "Product Owner", "seen": 12},
+            "roll back": {"type": "roll_back"},
+            "would it go": {"type": "advance", "to": "25%", "dry_run": True},
+        },
+    ),
+    problems=(*SENT, "already-exists"),
+)
+
+
+@post("/v1/rollouts", opt=BEGIN)
 async def begin(request: Request) -> Response[bytes]:
     """Adopt the plan in the body (YAML or JSON); `?id=` names it when it does not name itself."""
     kind = _content_type(request)
@@ -67,7 +104,7 @@ async def begin(request: Request) -> Response[bytes]:
     return answer(Begun(plan.id, done.revision), 201, {"Location": f"/v1/rollouts/{plan.id}"})
 
 
-@post("/v1/rollouts/{rollout:str}/commands")
+@post("/v1/rollouts/{rollout:str}/commands", opt=COMMAND, status_code=200)
 async def command(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Send one command, `{"type": ..., ...}`."""
     kind = _content_type(request)
@@ -80,14 +117,14 @@ async def command(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     return answer(Done(done.revision, done.phase, done.facts, done.already, done.dry_run, done.effects))
 
 
-@get("/v1/rollouts")
+@get("/v1/rollouts", opt=described("rollouts", Items[RolloutRow], params=(AT_LEAST, AS_OF)))
 async def rollouts(request: Request) -> Response[bytes]:
     """Every rollout, by id; `?as_of=` as they were."""
     await views_caught_up(request)
-    return answer({"items": await _rows(request, as_of(request))})
+    return answer(Items(await _rows(request, as_of(request))))
 
 
-@get("/v1/rollouts/{rollout:str}")
+@get("/v1/rollouts/{rollout:str}", opt=described("rollouts", Status, params=(ROLLOUT, AT_LEAST, AS_OF)))
 async def rollout_status(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Where it stands, and everything that blocks its next move; `?as_of=` as it was."""
     await views_caught_up(request)
@@ -106,7 +143,7 @@ def _stopped(found: Status, why: str) -> Status:
     return replace(found, blockers=(f"this rollout is stopped: {why}", *found.blockers)) if why else found
 
 
-@get("/v1/rollouts/{rollout:str}/plan")
+@get("/v1/rollouts/{rollout:str}/plan", opt=described("rollouts", Plan, params=(ROLLOUT, AT_LEAST, AS_OF)))
 async def plan(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Its plan in the stored form, as it now stands; `?as_of=` as it was."""
     await views_caught_up(request)

@@ -6,14 +6,15 @@ One rule: 202 says that the signal is on disk, not what it leads to; a sender th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from litestar import HttpMethod, Response, get, post, route
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from events.signals import Origin, Outcome
 from services.api.access import actor_of
 from services.api.answers import answer
+from services.api.described import Body, Param, described
 from services.api.problems import Failed, failed
 from services.api.service import KeepsSignals, Request, service_of
 from services.intake import alertmanager, cloudevents, github
@@ -37,7 +38,100 @@ class Taken(Struct, frozen=True):
     again: bool
 
 
-@post(EVENTS, status_code=202)
+class AllTaken(Struct, frozen=True):
+    """Every signal of one request."""
+
+    signals: Sequence[Taken]
+
+
+class Led(Struct, frozen=True):
+    """What signals led to, oldest first; `waiting`: how many nobody has looked at yet."""
+
+    items: Sequence[Outcome]
+    waiting: int
+
+
+class Event(Struct, frozen=True):
+    """A CloudEvent 1.0 in the JSON format; extensions stand beside its attributes."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(min_length=1)]
+    source: Annotated[str, Meta(min_length=1)]
+    type: Annotated[str, Meta(min_length=1)]
+    data: Any = None
+
+
+DEPLOYED = {
+    "specversion": "1.0",
+    "id": "run-7",
+    "source": "/ci/example",
+    "type": "dev.cdevents.service.deployed.0.3.0",
+    "data": {
+        "context": {
+            "specversion": "0.5.1",
+            "id": "run-7",
+            "source": "/ci/example",
+            "type": "dev.cdevents.service.deployed.0.3.0",
+            "timestamp": "2026-03-02T10:00:00Z",
+        },
+        "subject": {
+            "id": "web",
+            "content": {"environment": {"id": "production"}, "artifactId": "pkg:oci/web@v1"},
+        },
+    },
+}
+KEPT = ("too-large", "too-many", "unavailable", "forbidden")
+TELL = described(
+    "signals",
+    AllTaken,
+    "On disk.",
+    status=202,
+    takes=Body(
+        Event,
+        "One event, a batch of them, or (in binary mode, with `ce-` headers) the data of one.",
+        {"deployed": DEPLOYED},
+        media_type="application/cloudevents+json",
+        others={"application/cloudevents-batch+json": list[Event], "application/json": {}},
+    ),
+    problems=(*KEPT, "unsupported-media-type"),
+)
+HANDSHAKE = described(
+    "signals",
+    says="Somebody with a token may.",
+    headers=("Allow", "WebHook-Allowed-Origin", "WebHook-Allowed-Rate"),
+    params=(Param("WebHook-Request-Origin", "Who wants to send.", place="header"),),
+    access="open",
+)
+GITHUB = described(
+    "signals",
+    AllTaken,
+    "On disk.",
+    status=202,
+    takes=Body({"type": "object"}, "A webhook.", others={"application/x-www-form-urlencoded": {"type": "object"}}),
+    problems=(*KEPT, "unauthorized", "unsupported-media-type"),
+    access="signature",
+)
+ALERTS = described(
+    "signals",
+    AllTaken,
+    "On disk.",
+    status=202,
+    takes=Body({"type": "object"}, "A notification of Alertmanager (version 4) or Grafana."),
+    problems=(*KEPT, "unsupported-media-type"),
+)
+LISTED = described(
+    "signals",
+    Led,
+    params=(
+        Param("last", f"How many; {DEFAULT} without it.", Annotated[int, Meta(ge=1, le=MOST)]),
+        Param("source", "With `id`: the one with this identity."),
+        Param("id", "With `source`: the one with this identity."),
+    ),
+    problems=("unavailable",),
+)
+
+
+@post(EVENTS, status_code=202, opt=TELL)
 async def events(request: Request) -> Response[bytes]:
     """CloudEvents 1.0 in binary, structured or batch mode, by the content type alone."""
     by = _sender(request)
@@ -53,7 +147,7 @@ async def events(request: Request) -> Response[bytes]:
     return await _taken(request, [await _keep(request, "cloudevents", one, part, by) for part in parts])
 
 
-@route(EVENTS, http_method=[HttpMethod.OPTIONS], opt={"open": True}, status_code=200)
+@route(EVENTS, http_method=[HttpMethod.OPTIONS], opt=HANDSHAKE, status_code=200)
 async def handshake(request: Request) -> Response[bytes]:
     """The webhook specification's question whether somebody may send here: yes, with a token, at any rate."""
     headers = {"Allow": "GET, OPTIONS, POST"}
@@ -63,7 +157,7 @@ async def handshake(request: Request) -> Response[bytes]:
     return Response(b"", status_code=200, headers=headers)
 
 
-@post("/v1/signals/github", status_code=202, opt={"open": True})
+@post("/v1/signals/github", status_code=202, opt=GITHUB)
 async def from_github(request: Request) -> Response[bytes]:
     """A GitHub webhook. Who may send is decided by its signature, not by a token."""
     secret, body, headers = service_of(request).github_secret, await request.body(), _headers(request)
@@ -77,7 +171,7 @@ async def from_github(request: Request) -> Response[bytes]:
         raise _wrong(error) from error
 
 
-@post("/v1/signals/alerts", status_code=202)
+@post("/v1/signals/alerts", status_code=202, opt=ALERTS)
 async def alerts(request: Request) -> Response[bytes]:
     """A notification of Alertmanager or Grafana; each of its alerts is a signal."""
     by, body = _sender(request), await request.body()
@@ -89,16 +183,15 @@ async def alerts(request: Request) -> Response[bytes]:
         raise _wrong(error) from error
 
 
-@get(EVENTS)
+@get(EVENTS, opt=LISTED)
 async def listed(request: Request) -> Response[bytes]:
     """The last signals and what each led to; or the one with this `source` and `id`."""
     store, asked = _store(request), request.query_params
     if "source" in asked or "id" in asked:
         found = await store.outcome_of(Origin(asked.get("source", ""), asked.get("id", ""), ""))
-        return answer({"items": [found] if found else [], "waiting": await store.waiting()})
+        return answer(Led([found] if found else [], await store.waiting()))
     page = await store.latest(_last(asked.get("last")))
-    items: Sequence[Outcome] = page.outcomes
-    return answer({"items": items, "waiting": page.waiting})
+    return answer(Led(page.outcomes, page.waiting))
 
 
 # -- inside
@@ -117,7 +210,7 @@ async def _keep(request: Request, kind: str, headers: dict[str, str], body: byte
 
 
 async def _taken(request: Request, taken: list[Taken]) -> Response[bytes]:
-    return answer({"signals": taken}, 202)
+    return answer(AllTaken(taken), 202)
 
 
 def _store(request: Request) -> KeepsSignals:

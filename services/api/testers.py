@@ -6,15 +6,17 @@ One rule: who a tester is travels in a body, never in an address, and stands in 
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 from litestar import Response, delete, get
 from litestar.params import FromPath
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from events.facts import Role, UtcTime, WorkflowResult
 from services.api.access import one_of
 from services.api.answers import answer
+from services.api.described import AT_LEAST, ROLLOUT, Body, Items, described
 from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
 from services.api.reading import read_json
@@ -43,7 +45,30 @@ class ShownSession(Struct, frozen=True):
     erased: bool
 
 
-@get("/v1/rollouts/{rollout:str}/sessions")
+class Tester(Struct, frozen=True, forbid_unknown_fields=True):
+    """The id of a user."""
+
+    tester: Annotated[str, Meta(min_length=1)]
+
+
+class Erased(Struct, frozen=True):
+    """What was ended for it."""
+
+    erased: bool
+    sessions_ended: tuple[str, ...]
+
+
+SESSIONS = described("testers", Items[ShownSession], params=(ROLLOUT, AT_LEAST), problems=("forbidden",))
+ERASE = described(
+    "testers",
+    Erased,
+    "Forgotten.",
+    takes=Body(Tester, "Who.", {"a user": Tester("user-3141")}),
+    problems=("forbidden", "invalid", "not-found", "refused", "not-ready", "unavailable", "stopped"),
+)
+
+
+@get("/v1/rollouts/{rollout:str}/sessions", opt=SESSIONS)
 async def sessions(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Every session of a rollout, with what was said in it."""
     one_of(request, READERS, "what testers said is shown to")
@@ -53,10 +78,10 @@ async def sessions(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     if state is None:
         raise unknown_rollout(rollout)
     found = [*state.sessions.values()]
-    return answer({"items": await asyncio.to_thread(lambda: [shown(service.vault, each) for each in found])})
+    return answer(Items(await asyncio.to_thread(lambda: [shown(service.vault, each) for each in found])))
 
 
-@delete("/v1/testers", status_code=200)
+@delete("/v1/testers", status_code=200, opt=ERASE)
 async def erase(request: Request) -> Response[bytes]:
     """Forget the tester in the body, `{"tester": ID}`: their windows close, their row and key are destroyed."""
     by = one_of(request, ERASERS, "testers are erased by")
@@ -70,7 +95,7 @@ async def erase(request: Request) -> Response[bytes]:
         raise failed(refusal.code, refusal.reasons[0], *refusal.reasons) from refusal
     if not done.known:
         raise failed("not-found", "the vault knows nobody by this id", "the vault knows nobody by this id")
-    return answer({"erased": True, "sessions_ended": done.sessions})
+    return answer(Erased(True, done.sessions))
 
 
 def _tester(data: object) -> str:

@@ -11,8 +11,10 @@ import pytest
 from services.api.app import Service, make_app
 from services.tokens import Tokens
 from services.views import Views
+from tests.openapi_contract import hold
 from tests.unit.api.desk import NOON, Desk
 
+HELD = {"response": [hold]}  # no answer of any test is another than the OpenAPI document says
 SEED = Path(__file__).parents[3] / "plans" / "vaos-service-integration.yaml"
 SMALL = """\
 id: small
@@ -62,7 +64,7 @@ Client = Callable[..., httpx.AsyncClient]
 async def stranger(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody without a token."""
     transport = httpx.ASGITransport(app=make_app(service), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://cutover.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://cutover.test", event_hooks=HELD) as client:
         yield client
 
 
