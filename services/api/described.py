@@ -50,13 +50,14 @@ class Body(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A good answer. `kind` None: without a body."""
+    """A good answer. `kind` None: without a body. `others`: the same in other content types."""
 
     says: str
     kind: Any = None
     media_type: str = JSON
     headers: tuple[str, ...] = ()
     example: Any = None
+    others: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True)

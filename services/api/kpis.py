@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from litestar import Response, get
 from litestar.params import FromPath
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from events.facts import Band, Record, SnapshotEntry, UtcTime, Verdict, VerdictRecorded
 from events.plan.schema import Criterion, Quantity
@@ -21,6 +22,7 @@ from projections.report.history import History, Line
 from services.analysis.readings import TROUBLES
 from services.api.answers import answer
 from services.api.asof import as_of, past, read_point
+from services.api.described import AS_OF, AT_LEAST, ROLLOUT, Param, described
 from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
 from services.api.report import stored_records
@@ -95,7 +97,18 @@ class CriterionHistory(Struct, frozen=True):
     more: bool
 
 
-@get("/v1/rollouts/{rollout:str}/kpis")
+CRITERION = (
+    ROLLOUT,
+    Param("name", "The criterion, as the plan names it.", Annotated[str, Meta(min_length=1)], required=True),
+    Param("since", "Readings from this instant on; a month back without it.", example="2022-07-29T12:00:00Z"),
+    Param("until", "Readings before this instant; now without it.", example="2022-07-30T12:00:00Z"),
+    Param("limit", f"Readings at most; {DEFAULT} without it.", Annotated[int, Meta(ge=1, le=MOST)]),
+    AT_LEAST,
+)
+HISTORY = described("results", CriterionHistory, params=CRITERION, problems=("unavailable", "stopped"))
+
+
+@get("/v1/rollouts/{rollout:str}/kpis", opt=described("results", Kpis, params=(ROLLOUT, AT_LEAST, AS_OF)))
 async def kpis(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """By step and item; `?as_of=` a time or revision."""
     await views_caught_up(request)
@@ -122,7 +135,7 @@ def _kpis(state: Rollout, rows: Iterable[KpiRow]) -> Kpis:
     return Kpis(state.revision, items, snapshots)
 
 
-@get("/v1/rollouts/{rollout:str}/criteria/history")
+@get("/v1/rollouts/{rollout:str}/criteria/history", opt=HISTORY)
 async def criterion_history(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """Of the criterion `?name=`: its verdicts, and what was measured in between; `since`, `until`, `limit`."""
     await views_caught_up(request)

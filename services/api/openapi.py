@@ -134,7 +134,8 @@ def _kinds(routes: Sequence[Route]) -> Iterator[Any]:
     for route in routes:
         of = route.operation
         yield from (param.kind for param in of.params)
-        yield from (answer.kind for answer in (*of.answers.values(), *(of.failures or {}).values()))
+        for answer in (*of.answers.values(), *(of.failures or {}).values()):
+            yield from (answer.kind, *answer.others.values())
         if of.takes is not None:
             yield from (of.takes.kind, *of.takes.others.values())
 
@@ -191,7 +192,9 @@ class _Making:
             content = {"schema": self._schema(answer.kind)}
             if answer.example is not None:
                 content["example"] = msgspec.to_builtins(answer.example)
-            made["content"] = {answer.media_type: content}
+            made["content"] = {answer.media_type: content} | {
+                media_type: {"schema": self._schema(kind)} for media_type, kind in answer.others.items()
+            }
         return made | _headers(answer.headers)
 
 

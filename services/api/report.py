@@ -7,6 +7,7 @@ runs nothing.
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 from urllib.parse import quote
 
 from litestar import Response, get
@@ -16,6 +17,7 @@ from events.plan.names import IDENTIFIER
 from projections.report import CONTENT_SECURITY_POLICY, ENCRYPTED, Reveal, html, markdown, report
 from services.api.access import actor_of
 from services.api.asof import as_of
+from services.api.described import AS_OF, AT_LEAST, ROLLOUT, Answer, Param, several
 from services.api.freshness import views_caught_up
 from services.api.problems import Failed, failed, unknown_rollout
 from services.api.service import Request, service_of
@@ -29,7 +31,17 @@ FORMATS = {"md": "text/markdown; charset=utf-8; variant=GFM", "html": "text/html
 NAMES = {"": "", "md": "md", "markdown": "md", "html": "html"}
 
 
-@get("/v1/rollouts/{rollout:str}/report")
+TEXT = {"type": "string"}
+FORMAT = Param("format", "Without it what `Accept` prefers.", Literal["md", "markdown", "html"])
+REPORT = several(
+    "results",
+    {200: Answer("The plan, filled in.", TEXT, "text/markdown", others={"text/html": TEXT})},
+    params=(ROLLOUT, FORMAT, AT_LEAST, AS_OF),
+    problems=("not-ready", "stopped", "unavailable"),
+)
+
+
+@get("/v1/rollouts/{rollout:str}/report", opt=REPORT)
 async def filled_in(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """As Markdown, or as a page with `?format=html` or to whoever accepts text/html; `?as_of=` a time or revision."""
     shape = _format(request)
