@@ -67,7 +67,7 @@ class Contract:
             return f"{kind}, where it is {sorted(content)}"
         if not kind.endswith("json"):
             return ""
-        where = f"{operation['operationId']} {response.status_code}"
+        where = f"{operation['operationId']} {response.status_code} {kind}"
         try:
             self.validator(where, content[kind]["schema"]).validate(msgspec.json.decode(response.content))
         except jsonschema_rs.ValidationError as error:

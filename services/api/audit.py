@@ -37,7 +37,6 @@ ANSWERS = {
     200: Answer(
         "A page, or a file of everything.",
         Page,
-        headers=(),
         others={"text/csv": _TEXT, "application/jsonl": _TEXT, FORMATS["cloudevents"]: list[CloudEvent]},
     )
 }
