@@ -278,7 +278,10 @@ class FlagReader:
         changes, self._heard_of = self._heard_of, {}
         if self._states.publish(changes, self.position):
             for listener in tuple(self._listeners):
-                listener()
+                try:
+                    listener()
+                except Exception:  # one listener's fault must not keep the flags from being known
+                    logger.exception("a listener to changes of flags failed")
 
     async def _keep(self) -> None:
         """Once a second, what has changed goes to disk."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
-from events.facts import EVERYONE, TESTERS, Audience, Exposure
+from events.facts import EVERYONE, TESTERS, Actor, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
+from services import tokens
+from services.tokens import Tokens
 from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 
@@ -205,3 +208,33 @@ async def test_last_known_state_is_answered_and_said_to_be_stale(reader: httpx.A
     assert answer["metadata"]["lastReason"] == "STATIC"
     stale = await bulk(reader, etag=fresh)
     assert (stale.status_code, stale.json()["metadata"]["staleSince"]) == (200, NOON.isoformat())
+
+
+async def test_who_was_known_goes_on_reading_while_the_database_is_away(
+    reader: httpx.AsyncClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await one(reader, "a")).status_code == 200
+    monkeypatch.setattr(tokens, "FRESH_FOR", 0.0)
+    with desk.database.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE tokens")
+    assert (await one(reader, "a")).status_code == 200
+    reader.headers["Authorization"] = "Bearer somebody-else"
+    answer = await one(reader, "a")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    reader.headers["Authorization"] = ""
+    assert (await one(reader, "a")).status_code == 401
+
+
+async def test_many_requests_with_an_old_token_book_read_it_once(
+    reader: httpx.AsyncClient, book: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, asked = book.who, []
+
+    def counted(token: str) -> Actor | None:
+        asked.append(token) if not book.fresh() else None
+        return read(token)
+
+    monkeypatch.setattr(book, "who", counted)
+    answers = await asyncio.gather(*(one(reader, "a") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert asked == [""]
