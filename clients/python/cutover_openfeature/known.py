@@ -81,6 +81,9 @@ class Known:
     def value(self, key: str, data: bytes) -> None:
         """A rollout's value. One that cannot be read leaves the last one, which is called stale from then on."""
         with self._lock:
+            known = self._held.get(key)
+            if known and known.raw == data and known.stuck is None:
+                return  # as after each new subscription
             try:
                 self._accept(Held(decode(data), data))
             except Unreadable as error:
