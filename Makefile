@@ -5,6 +5,7 @@
 #   make test-long              the same with far more of it: sequences, kills, records
 #   make bench                  measures the log; ARGS=--save keeps the table in docs/reference/benchmarks.md
 #   make bench-signals          measures signals and verdicts; ARGS=--save keeps docs/reference/benchmarks-signals.md
+#   make bench-past             measures questions about the past; ARGS=--save keeps docs/reference/benchmarks-past.md
 #   make bench-in-process       measures evaluating in process; ARGS=--save keeps docs/reference/benchmarks-in-process.md
 #   make docs                   writes the generated parts of the README and docs/reference again
 #   make lock                   resolves pyproject.toml anew into the lock files
@@ -17,7 +18,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	--custom-compile-command "make lock"
 WORKERS ?= 2
 
-.PHONY: install demo test test-live test-long lint types bench bench-signals bench-in-process docs lock clean
+.PHONY: install demo test test-live test-long lint types bench bench-past bench-signals bench-in-process docs lock clean
 .DELETE_ON_ERROR:
 
 install: .venv/.dev
@@ -61,6 +62,9 @@ bench: install
 
 bench-signals: install
 	$(BIN)/python -m benchmarks.signals $(ARGS)
+
+bench-past: install
+	$(BIN)/python -m benchmarks.past $(ARGS)
 
 bench-in-process: install
 	$(BIN)/python -m benchmarks.in_process $(ARGS)

@@ -14,6 +14,7 @@ from events.codec import decode, digest
 from events.facts import PlanAdopted, PlanRevised, Record
 from projections import audit, flags, kpis, rollouts
 from projections.chain import check_chain
+from projections.explain import bears
 from projections.sentences import texts
 
 
@@ -28,6 +29,7 @@ class Known(Struct, frozen=True):
     kpis: kpis.Kpis
     texts: dict[str, str]  # what the plan's items say, by id
     environment: str = ""  # the plan's
+    bore: int = 0  # the last revision that could change who has the toggles on
 
 
 class Taken(NamedTuple):
@@ -57,7 +59,8 @@ def added(known: Known | None, record: Record, revision: int, own: str) -> Known
         names, environment = _names(known.texts, record), _environment(known.environment, record)
         results = kpis.fold(known.kpis, record, revision, names)
         snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
-    return Known(own, record.ordinal, revision, snapshot, row, results, names, environment)
+    bore = revision if bears(record) else known.bore if known else 0
+    return Known(own, record.ordinal, revision, snapshot, row, results, names, environment, bore)
 
 
 def _standing(known: Known | None) -> audit.Standing:

@@ -108,28 +108,31 @@ def began(connection: Connection, tables: Generation, rollout: str) -> tuple[int
     return (row.revision, datetime.fromisoformat(row.at)) if row else None
 
 
-def rows_of(connection: Connection, tables: Generation, at: Position, point: Point) -> list[RolloutRow]:
-    """Every rollout that existed at `point`, by id, as its line then stood. Raises NotYet."""
+def rows_of(
+    connection: Connection, tables: Generation, at: Position, live: Sequence[RolloutRow], point: Point
+) -> list[RolloutRow]:
+    """The lines of these rollouts as they stood at `point`, without those that did not exist yet. Raises NotYet."""
     moment(connection, tables, at, point)
-    past = tables.past.c
-    names = connection.execute(select(past.rollout).where(upto(past, point)).distinct().order_by(past.rollout))
-    found = (past_of(connection, tables, at, rollout, point) for rollout in list(names.scalars()))
-    return [replace(past.known.row, retired=()) for past in found if past]  # as the live list has them
+    rows = []
+    for row in live:
+        if row.when <= point if isinstance(point, datetime) else row.revision <= point:
+            rows.append(row)  # nothing has happened since
+        elif then := past_of(connection, tables, at, row.id, point):
+            rows.append(replace(then.known.row, retired=row.retired))
+    return rows
 
 
 def snapshots_back(
     connection: Connection, tables: Generation, rollout: str, point: Point
 ) -> Iterator[tuple[int, FlagSnapshot]]:
     """(revision, who had the toggles on after it), the latest first, for every record that bears on that."""
-    past = tables.past.c
-    kept = select(past.revision, past.known).where(past.rollout == rollout, upto(past, point))
-    end: int | None = None
-    for row in connection.execute(kept.order_by(past.revision.desc())):
-        snapshots = [(row.revision, decode_known(_unpacked(row.known)).snapshot)]
-        for one in _records(connection, tables, rollout, row.revision, end, point, BEARING):
+    while (row := _nearest(connection, tables, rollout, point)) is not None:
+        known = decode_known(_unpacked(row["known"]))
+        snapshots = [(known.revision, known.snapshot)]
+        for one in _since(connection, tables, known, point, BEARING):
             snapshots.append((one.revision, fold(snapshots[-1][1], one.record, one.revision)))
         yield from reversed(snapshots)
-        end = row.revision
+        point = known.bore if known.bore < known.revision else known.revision - 1
 
 
 def upto(columns: Any, point: Point) -> ColumnElement[bool]:
@@ -145,30 +148,21 @@ def _nearest(connection: Connection, tables: Generation, rollout: str, point: Po
     return cast("Mapping[str, Any] | None", connection.execute(found).mappings().first())
 
 
-def _since(connection: Connection, tables: Generation, known: Known, point: Point) -> Iterator[Recalled]:
-    """The records after what is known, up to the point: fewer than EVERY, since another would have been kept."""
-    past, rollout = tables.past.c, known.snapshot.rollout
-    following = select(func.min(past.revision)).where(past.rollout == rollout, past.revision > known.revision)
-    end = connection.execute(following).scalar()
-    return _records(connection, tables, rollout, known.revision, end, point)
-
-
-def _records(
-    connection: Connection,
-    tables: Generation,
-    rollout: str,
-    after: int,
-    before: int | None,
-    point: Point,
-    facts: Sequence[str] = (),
+def _since(
+    connection: Connection, tables: Generation, known: Known, point: Point, facts: Sequence[str] = ()
 ) -> Iterator[Recalled]:
-    """The records between two revisions (None: to the end) up to the point; with nothing but `facts` where given."""
-    audit = tables.audit
+    """The records after what is known, up to the point; with nothing but `facts` where given.
+
+    They are fewer than EVERY, since another would have been kept: reading ends there.
+    """
+    past, audit, rollout = tables.past.c, tables.audit, known.snapshot.rollout
+    following = select(func.min(past.revision)).where(past.rollout == rollout, past.revision > known.revision)
+    ends = [connection.execute(following).scalar(), point + 1 if isinstance(point, int) else None]
     source, key, found = tables.audit_terms.found(connection, [field("rollout", rollout)])
     wanted = select(*(audit.c[name] for name in recalled.COLUMNS)).select_from(source)
-    wanted = wanted.where(found, key >= place(after + 1), upto(audit.c, point))
-    if before is not None:
-        wanted = wanted.where(key < place(before))
+    wanted = wanted.where(found, key >= place(known.revision + 1), upto(audit.c, point))
+    for end in filter(None, ends):
+        wanted = wanted.where(key < place(end))
     if facts:
         wanted = wanted.where(audit.c.fact.in_(facts))
     rows = connection.execute(wanted.order_by(key)).mappings()

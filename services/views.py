@@ -46,14 +46,13 @@ class Views:
     # -- the rollouts
 
     def rollouts(self, point: Point | None = None) -> list[RolloutRow]:
-        """Every rollout, by id; as they were at `point`. Raises past.NotYet."""
-        if point is not None:
-            then = point
-            return read(self._engine, lambda connection, tables, at: rows_of(connection, tables, at, then))
+        """Every rollout, by id; or as they were at `point`. Raises past.NotYet."""
 
-        def ask(connection: Connection, tables: Generation, _at: Position) -> list[RolloutRow]:
+        def ask(connection: Connection, tables: Generation, at: Position) -> list[RolloutRow]:
             table = tables.rollouts
-            return [_rollout(row) for row in connection.execute(select(table).order_by(table.c.rollout)).mappings()]
+            rows = connection.execute(select(table).order_by(table.c.rollout)).mappings()
+            live = [_rollout(row) for row in rows]
+            return live if point is None else rows_of(connection, tables, at, live, point)
 
         return read(self._engine, ask)
 
