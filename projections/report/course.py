@@ -12,7 +12,7 @@ from events import facts as f
 from events.facts import Fact
 from events.plan.schema import Planned
 from projections.report.before import step_words
-from projections.report.document import Block, Cell, Grid, Paragraph, Section, answers_of
+from projections.report.document import Block, Cell, Grid, Paragraph, Section, answers_of, latest
 from projections.report.history import Found, Line
 from projections.report.phases import days_between
 from projections.report.writing import Pen
@@ -23,11 +23,11 @@ WHERE = {"github": "GitHub", "slack": "Slack"}
 
 def rollbacks(pen: Pen) -> Section:
     """Every halt, its end, every step back and every rollback."""
-    rows = [row for line in pen.history.lines for row in _stops(pen, line)]
+    caption, rows = latest("In the order they happened", [r for line in pen.history.lines for r in _stops(pen, line)])
     title = "Rollbacks and halts"
     if not rows:
         return Section(title, (Paragraph("There was none."),))
-    return Section(title, (Grid("In the order they happened", ("What", "When", "By", "Why", "Record"), tuple(rows)),))
+    return Section(title, (Grid(caption, ("What", "When", "By", "Why", "Record"), tuple(rows)),))
 
 
 def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
@@ -70,10 +70,11 @@ def differences(pen: Pen) -> Section:
     dates = tuple(_dates(pen))
     if dates:
         blocks.append(Grid("Dates", ("What", "Planned", "Actual", "Difference"), dates))
-    changes = tuple(_changes(pen))
+    caption, changes = latest("What went otherwise than planned, or was planned anew", list(_changes(pen)))
     if changes:
         columns = ("What", "When", "By", "Why", "Record")
-        blocks.append(Grid("What went otherwise than planned, or was planned anew", columns, changes))
+        rows = tuple(_changed(pen, words, line) for words, line in changes)
+        blocks.append(Grid(caption, columns, rows))
     if not blocks:
         blocks.append(Paragraph("Nothing so far."))
     return Section("What differs from the plan", tuple(blocks))
@@ -116,21 +117,25 @@ def _compared(pen: Pen, planned: Planned, actual: datetime) -> str:
     return f"{days} day{'' if days == 1 else 's'} {'late' if late > 0 else 'early'}"
 
 
-def _changes(pen: Pen) -> Iterator[tuple[Cell, ...]]:
+def _changes(pen: Pen) -> Iterator[tuple[str, Line]]:
     exposed = False
     for line in pen.history.lines:
         for fact in line.record.facts:
             exposed = fact.exposure.to != "nobody" if isinstance(fact, f.ExposureSet) else exposed
             words = "" if isinstance(fact, f.DeployReported) and not exposed else _change(pen, fact)
             if words:
-                why = pen.text(line.record.reason) or next((note.text for note in pen.why(line)), "")
-                yield (
-                    Cell(words),
-                    Cell(pen.time(line.when)),
-                    Cell(pen.who(line)),
-                    Cell(why or "no reason given"),
-                    Cell("", revisions=(line.revision,)),
-                )
+                yield words, line
+
+
+def _changed(pen: Pen, words: str, line: Line) -> tuple[Cell, ...]:
+    why = pen.text(line.record.reason) or next((note.text for note in pen.why(line)), "")
+    return (
+        Cell(words),
+        Cell(pen.time(line.when)),
+        Cell(pen.who(line)),
+        Cell(why or "no reason given"),
+        Cell("", revisions=(line.revision,)),
+    )
 
 
 def _change(pen: Pen, fact: Fact) -> str:
@@ -163,8 +168,8 @@ def _change(pen: Pen, fact: Fact) -> str:
 
 def told(pen: Pen) -> Section:
     """Issues and messages: what was reported where, and what could not be."""
-    reported = pen.history.of(f.IssueReported)
-    announced = pen.history.of(f.Announced)
+    issues, reported = latest("Issues that people reported", pen.history.of(f.IssueReported))
+    caption, announced = latest("What was told", pen.history.of(f.Announced))
     blocks: list[Block] = []
     if reported:
         rows = tuple(
@@ -177,10 +182,10 @@ def told(pen: Pen) -> Section:
             )
             for each in reported
         )
-        blocks.append(Grid("Issues that people reported", ("Issue", "For", "When", "By", "Record"), rows))
+        blocks.append(Grid(issues, ("Issue", "For", "When", "By", "Record"), rows))
     if announced:
         columns = ("What", "Where", "Outcome", "When", "Record")
-        blocks.append(Grid("What was told", columns, tuple(_announced(pen, each) for each in announced)))
+        blocks.append(Grid(caption, columns, tuple(_announced(pen, each) for each in announced)))
     if not blocks:
         blocks.append(Paragraph("Nothing was reported."))
     return Section("What was reported where", tuple(blocks))
@@ -190,7 +195,7 @@ def _announced(pen: Pen, found: Found[f.Announced]) -> tuple[Cell, ...]:
     fact, line = found
     parts = fact.cause.split("/")
     cause = int(parts[1]) if len(parts) == 4 and parts[1].isdigit() else 0
-    happened = next((each for each in pen.history.lines if each.revision == cause), None)
+    happened = pen.history.by_revision.get(cause)
     what = _first_sentence(pen, happened) if happened else fact.cause
     outcome = "told" if fact.outcome == "sent" else f"not told{f' ({fact.why})' if fact.why else ''}"
     return (
@@ -221,6 +226,7 @@ def notes(pen: Pen) -> list[Section]:
         rows.append((found.at, "Evidence", words, fact.link))
     if not rows:
         return []
+    caption, shown = latest("As they came", sorted(rows, key=lambda row: row[0].revision))
     cells = tuple(
         (
             Cell(text, url=link),
@@ -229,9 +235,9 @@ def notes(pen: Pen) -> list[Section]:
             Cell(pen.who(at)),
             Cell("", revisions=(at.revision,)),
         )
-        for at, kind, text, link in sorted(rows, key=lambda row: row[0].revision)
+        for at, kind, text, link in shown
     )
-    return [Section("Notes and evidence", (Grid("As they came", ("What", "Kind", "When", "By", "Record"), cells),))]
+    return [Section("Notes and evidence", (Grid(caption, ("What", "Kind", "When", "By", "Record"), cells),))]
 
 
 def still_open(sections: tuple[Section, ...]) -> Section:

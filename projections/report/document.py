@@ -7,9 +7,9 @@ never left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
@@ -17,6 +17,8 @@ from msgspec import Struct
 from events.facts import Verdict
 from events.plan.schema import Quantity
 
+T = TypeVar("T")
+MOST_ROWS = 300
 State = Literal["known", "open", "due"]
 """known: the log says it. open: not recorded yet. due: not recorded yet, and not before a day that `text` names."""
 
@@ -110,6 +112,13 @@ class Document(Struct, frozen=True):
     def record_url(self, revision: int) -> str:
         """Where the record is found in the trail; "" where the trail has no address."""
         return f"{self.audit}?from_revision={revision}&to_revision={revision}" if self.audit else ""
+
+
+def latest(caption: str, rows: Sequence[T]) -> tuple[str, Sequence[T]]:
+    """The caption and the rows of a table that may become long: the latest, and what is left out is said."""
+    if len(rows) <= MOST_ROWS:
+        return caption, rows
+    return f"{caption} (the latest {MOST_ROWS} of {len(rows)}; the trail has all)", rows[-MOST_ROWS:]
 
 
 def answers_of(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Answer]]:

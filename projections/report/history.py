@@ -41,6 +41,7 @@ class History:
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines = tuple(lines)
+        self.by_revision = {line.revision: line for line in self.lines}
         self._by: defaultdict[type, list[Found[Any]]] = defaultdict(list)
         self.began: dict[str, int] = {}  # step -> the revision since which what is recorded of it counts
         self.entered: dict[str, list[Line]] = defaultdict(list)

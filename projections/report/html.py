@@ -25,16 +25,10 @@ CONTENT_SECURITY_POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base
 
 def html(document: Document) -> str:
     """The page."""
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(
-            document=document,
-            policy=CONTENT_SECURITY_POLICY,
-            style=Markup(STYLE),
-            size={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
-        )
-    )
+    page = _templates().get_template("page.html")
+    size = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT}
+    whole = page.render(document=document, policy=CONTENT_SECURITY_POLICY, style=Markup(STYLE), size=size)
+    return whole.lstrip()
 
 
 @cache

@@ -373,3 +373,13 @@ def test_only_an_address_of_the_web_becomes_a_link(text: str) -> None:
 @pytest.mark.parametrize("text", ["javascript:alert(1)", "data:text/html,x", "//evil.test", "https://", "ftp://x.test"])
 def test_other_schemes_never_become_links(text: str) -> None:
     assert web_address(text) == ""
+
+
+def test_a_table_that_would_become_too_long_says_what_it_leaves_out() -> None:
+    tell = Told(small())
+    for n in range(1_000):
+        tell(f.Noted(f"note {n}"))
+    said = markdown(tell.report())
+    assert "*As they came (the latest 300 of 1000; the trail has all)*" in said
+    assert "| note 999 |" in said
+    assert "| note 699 |" not in said
