@@ -7,6 +7,7 @@
 #   make bench-signals          measures signals and verdicts; ARGS=--save keeps docs/reference/benchmarks-signals.md
 #   make bench-past             measures questions about the past; ARGS=--save keeps docs/reference/benchmarks-past.md
 #   make bench-in-process       measures evaluating in process; ARGS=--save keeps docs/reference/benchmarks-in-process.md
+#   make bench-verify           measures the verifier on a million records; ARGS=--save keeps docs/reference/benchmarks-verify.md
 #   make docs                   writes the generated parts of the README and docs/reference again
 #   make lock                   resolves pyproject.toml anew into the lock files
 
@@ -18,7 +19,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	--custom-compile-command "make lock"
 WORKERS ?= 2
 
-.PHONY: install demo test test-live test-long lint types bench bench-past bench-signals bench-in-process docs lock clean
+.PHONY: install demo test test-live test-long lint types bench bench-past bench-signals bench-in-process bench-verify docs lock clean
 .DELETE_ON_ERROR:
 
 install: .venv/.dev
@@ -68,6 +69,9 @@ bench-past: install
 
 bench-in-process: install
 	$(BIN)/python -m benchmarks.in_process $(ARGS)
+
+bench-verify: install
+	$(BIN)/python -m benchmarks.verify $(ARGS)
 
 docs: install
 	$(BIN)/python -m services.cli.reference

@@ -191,6 +191,22 @@ class Client:
         """The token of `name` stops working."""
         return self._ask("DELETE", f"/v1/tokens/{quote(name, safe='')}")
 
+    def export(self) -> Iterator[bytes]:
+        """The whole log with its checkpoints, in pieces as they come."""
+        with self._reachable(""), self._http.stream("GET", "/v1/export") as response:
+            if not response.is_success:
+                response.read()
+                raise self._problem(response)
+            yield from response.iter_bytes()
+
+    def notary_key(self) -> str:
+        """The public key that checkpoints are checked with."""
+        with self._reachable(""):
+            response = self._answer("GET", "/v1/checkpoint/key")
+        if not response.is_success:
+            raise self._problem(response)
+        return response.text
+
     def _ask(self, method: str, path: str, **request: Any) -> Json:
         return _json(self._asked(method, path, **request))
 

@@ -25,7 +25,7 @@ from services import rebuild as rebuilding
 from services.analysis.house import Measuring
 from services.analysis.monitor import Monitor
 from services.api.app import make_app, server
-from services.api.service import Service
+from services.api.service import Notarized, Service
 from services.clock import Clock
 from services.connection import Connection, connect_in_time, connect_nats
 from services.conversation import RemoteEngine
@@ -43,8 +43,12 @@ from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
 from services.messages import Ask
+from services.notary.checkpoint import Checkpoint
+from services.notary.cutover_verify import Result
 from services.notary.kept import CheckpointStream
+from services.notary.live import verify_live
 from services.notary.notary import Notary
+from services.notary.rotation import rotate
 from services.projector import Projector
 from services.record_feed import RecordFeed
 from services.same_log import disagreement
@@ -152,6 +156,27 @@ async def rebuild(settings: Settings, progress: Callable[[int, int], None] = reb
             database.dispose()
 
 
+async def verify(
+    settings: Settings, progress: Callable[[int, int], None], key: str, at_least: int, elsewhere: list[str]
+) -> Result:
+    """Check the log as it stands against what was signed, beside a running service or without one."""
+    async with _connected(settings) as connection:
+        database = await asyncio.to_thread(connect, settings.database)
+        try:
+            log, kept = JetStreamLog(connection), CheckpointStream(connection)
+            return await verify_live(
+                log, kept, settings.data, database, progress, key=key, at_least=at_least, elsewhere=elsewhere
+            )
+        finally:
+            database.dispose()
+
+
+async def rotate_key(settings: Settings) -> Checkpoint:
+    """Hand the notary's work over to a new key."""
+    async with _connected(settings) as connection:
+        return await rotate(CheckpointStream(connection), settings.data)
+
+
 # -- the roles
 
 
@@ -237,6 +262,7 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
         feed,
         house.log,
         house.settings.link,
+        Notarized(house.log, CheckpointStream(house.connection), house.settings.data),
     )
     app = make_app(service)
     http = _Http(server(app, house.settings.host, house.settings.port).config, app.close)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import litestar
@@ -19,6 +20,7 @@ from services.flag_states import FlagState
 from services.intake.store import Kept, Listed
 from services.log.protocol import Log
 from services.messages import Ask
+from services.notary.kept import CheckpointStream
 from services.record_feed import RecordFeed
 from services.testers import Testers
 from services.tokens import Tokens
@@ -69,6 +71,15 @@ class KeepsSignals(Protocol):
 
 
 @dataclass(frozen=True)
+class Notarized:
+    """The log with its checkpoints, and the folder of the notary's public key."""
+
+    log: Log
+    kept: CheckpointStream
+    data: Path
+
+
+@dataclass(frozen=True)
 class Service:
     """`problems` gives the reasons why the service is not ready, in words; none: it is.
 
@@ -89,6 +100,7 @@ class Service:
     feed: RecordFeed | None = None
     log: Log | None = None
     link: str = ""
+    notarized: Notarized | None = None
 
 
 def service_of(request: Request) -> Service:

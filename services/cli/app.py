@@ -15,6 +15,7 @@ from services.cli.audit import add_audit
 from services.cli.criteria import criteria
 from services.cli.events import add_events
 from services.cli.explaining import add_explaining
+from services.cli.notary import add_notary
 from services.cli.plans import plans
 from services.cli.reads import add_reads
 from services.cli.report import add_report
@@ -54,6 +55,7 @@ add_signals(app)
 add_verbs(app)
 add_showing(app)
 add_running(app)
+add_notary(app)
 add_sessions(app)
 add_report(app)
 add_tester_key(app)

@@ -58,12 +58,12 @@ def up(
     """
     from services import up as service
 
-    chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+    chosen = settings_with(ctx, host=host, port=port, data=data, nats_url=nats)
     _port_is_free(chosen)
 
     url = f"http://{chosen.host}:{chosen.port}"
     said = _ready(f"Cutover is up at {url}, its data in {chosen.data}.", as_json, url=url, data=str(chosen.data))
-    _run(service.serve(chosen, on_ready=said))
+    run_to_end(service.serve(chosen, on_ready=said))
 
 
 def run(
@@ -79,20 +79,20 @@ def run(
     from services import up as service
     from services.connection import without_password
 
-    chosen = _settings(ctx, host=host, port=port, data=data, nats_url=nats)
+    chosen = settings_with(ctx, host=host, port=port, data=data, nats_url=nats)
     if not chosen.nats_url:
         raise CannotAsk("A part of the service needs a NATS server that the others share", "Name it: --nats URL")
     if role == "api":
         _port_is_free(chosen)
     said = _ready(f"The {role} is running on {without_password(chosen.nats_url)}.", as_json, role=role)
-    _run(service.serve(chosen, on_ready=said, roles=(role,)))
+    run_to_end(service.serve(chosen, on_ready=said, roles=(role,)))
 
 
 def init(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJson = False) -> None:
     """Create the streams and the flag bucket on a NATS server, once; harmless when they are there."""
     from services import up as service
 
-    _run(service.init(_settings(ctx, data=data, nats_url=nats)))
+    run_to_end(service.init(settings_with(ctx, data=data, nats_url=nats)))
     print_json({"initialised": True}) if as_json else say("The streams and the flag bucket are there.")
 
 
@@ -112,7 +112,7 @@ def rebuild(ctx: typer.Context, data: Data = None, nats: Nats = "", as_json: AsJ
         def moved(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        records = _run(service.rebuild(_settings(ctx, data=data, nats_url=nats), progress=moved))
+        records = run_to_end(service.rebuild(settings_with(ctx, data=data, nats_url=nats), progress=moved))
     print_json({"records": records}) if as_json else say(f"Rebuilt from {records} records.")
 
 
@@ -129,12 +129,12 @@ def _ready(words: str, as_json: bool, **data: str) -> Callable[[], None]:
     return said
 
 
-def _settings(ctx: typer.Context, **given: Any) -> Settings:
+def settings_with(ctx: typer.Context, **given: Any) -> Settings:
     """The environment's settings, with what was said on the command line in its place."""
     return msgspec.structs.replace(settings(ctx), **{name: value for name, value in given.items() if value})
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end; Ctrl-C is an ordinary end, and what the surroundings deny is said in words."""
     from services.embedded import FolderInUse
     from services.log.protocol import LogError

@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 CHUNK = 16 * 1024 * 1024  # bytes that one process reads at a time
 WORK = 2_000_000  # hashes that are tried to find which record it was
+SOME = 16  # records that differ from the kept hashes; more of them are rather one that was put in or left out
 ALWAYS = 2**63
 
 RECORD = re.compile(
@@ -391,7 +392,8 @@ class Trust:
 class Judge:
     """Holds the records against the checkpoints that count, from the first on, and says what differs."""
 
-    def __init__(self, whole: Whole, checkpoints: list[Checkpoint]) -> None:
+    def __init__(self, whole: Whole, checkpoints: list[Checkpoint], leaves: bytes = b"") -> None:
+        self.kept = leaves
         self.leaves = list(whole.leaves)
         self.stated = {whole.leaves[index]: leaf for index, leaf in whole.stated.items()}
         self.numbers = whole.numbers
@@ -453,6 +455,7 @@ class Judge:
     def _candidates(self, piece: list[bytes], start: int, wanted: int) -> Iterator[tuple[list[bytes], list[Finding]]]:
         """What may have been, with what to say if it was."""
         yield from self._as_stated(piece, start, wanted)
+        yield from self._as_kept(piece, start, wanted)
         places = {leaf: index for index, leaf in enumerate(piece)}
         for broken in self.breaks:
             named = leaf_of(broken.rollout, broken.previous)
@@ -486,12 +489,22 @@ class Judge:
                 leaves = [self.stated[leaf] if index in choice else leaf for index, leaf in enumerate(piece)]
                 yield leaves, [_one("changed", start + index + 1, words) for index in choice]
 
+    def _as_kept(self, piece: list[bytes], start: int, wanted: int) -> Iterator[tuple[list[bytes], list[Finding]]]:
+        """As the leaf hashes say that were kept beside the log."""
+        kept = [self.kept[at * 32 : at * 32 + 32] for at in range(start, start + wanted)]
+        other = [index for index, (one, two) in enumerate(zip(piece, kept, strict=False)) if one != two]
+        if wanted <= len(piece) and len(kept[-1]) == 32 and len(other) <= SOME:
+            words = "was changed: it does not have the hash that was kept beside the log"
+            yield [*kept, *piece[wanted:]], [_one("changed", start + index + 1, words) for index in other]
+
     def _range(self, checkpoint: Checkpoint) -> None:
         """It cannot be told which record: say between which, and what the chains say."""
         first, last, there = self.good.size + 1, checkpoint.size, len(self.leaves)
         if there < last:
             words = f"the records end at revision {there}, but a checkpoint of {last} was signed: the tail was cut off"
-            finding = Finding("cut", there + 1, last, words)
+            if there >= first:
+                words += f", or as many were dropped after revision {self.good.size} and the others numbered anew"
+            finding = Finding("cut", first, last, words)
         else:
             what = f"revision {first}" if first == last else f"something from revision {first} to {last}"
             words = f"{what} is not as it was signed"
@@ -547,8 +560,12 @@ def _in_order(whole: Whole) -> list[Finding]:
     return findings
 
 
-def verify(pieces: Iterable[Scanned], keys: list[Key], *, at_least: int = 0, elsewhere: Iterable[str] = ()) -> Result:
-    """Everything there is to say about an export. `elsewhere` are checkpoints that were kept apart from it."""
+def verify(
+    pieces: Iterable[Scanned], keys: list[Key], *, at_least: int = 0, elsewhere: Iterable[str] = (), leaves: bytes = b""
+) -> Result:
+    """Everything there is to say about an export. `elsewhere` are checkpoints that were kept apart from it, `leaves`
+    leaf hashes (32 bytes each, from the first on): they are believed where they give a root that was signed.
+    """
     whole = Whole(pieces)
     notes, findings = _frame(whole, {key.name for key in keys})
     checkpoints: list[Checkpoint] = []
@@ -562,7 +579,7 @@ def verify(pieces: Iterable[Scanned], keys: list[Key], *, at_least: int = 0, els
     bad = [(checkpoint, trust.judge(checkpoint)) for checkpoint in checkpoints]
     findings += trust.findings + [finding for _, finding in bad if finding]
     order = _in_order(whole)
-    judge = Judge(whole, [checkpoint for checkpoint, finding in bad if finding is None])
+    judge = Judge(whole, [checkpoint for checkpoint, finding in bad if finding is None], leaves)
     judge.run()
     for more in (order, judge.findings):
         named = {finding.first for finding in findings if finding.first == finding.last and finding.kind != "forged"}

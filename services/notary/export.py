@@ -34,6 +34,7 @@ async def export(log: Log, kept: CheckpointStream, *, patience: float = PATIENCE
     """
     head = await log.head()
     last, end = await _signed(kept, head, patience)
+    head = await log.head()  # again: more may have been signed meanwhile
     yield _line({"cutover-export": 1, "origin": last.origin})
     records = checkpoints = 0
     async with aclosing(_until(kept, end)) as notes:
@@ -42,9 +43,11 @@ async def export(log: Log, kept: CheckpointStream, *, patience: float = PATIENCE
             checkpoints += 1
             yield _line({"checkpoint": waiting[1].note})
             waiting = await anext(notes, None)
-        async for batch in log.follow(0, until=last.size):
+        until = min(head, last.size)
+        batches = log.follow(0, until=until) if until else None
+        while batches is not None and records < until:
             lines: list[bytes] = []
-            for entry in batch:
+            for entry in await anext(batches):
                 lines.append(record_line(entry))
                 records += 1
                 while waiting is not None and waiting[0].size <= records:
@@ -52,6 +55,10 @@ async def export(log: Log, kept: CheckpointStream, *, patience: float = PATIENCE
                     lines.append(_line({"checkpoint": waiting[1].note}))
                     waiting = await anext(notes, None)
             yield b"".join(lines)
+        while waiting is not None:  # of more records than there are
+            checkpoints += 1
+            yield _line({"checkpoint": waiting[1].note})
+            waiting = await anext(notes, None)
     yield _line({"end": True, "records": records, "checkpoints": checkpoints})
 
 
