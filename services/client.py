@@ -191,7 +191,7 @@ class Client:
         """The token of `name` stops working."""
         return self._ask("DELETE", f"/v1/tokens/{quote(name, safe='')}")
 
-    def export(self) -> Iterator[bytes]:
+    def whole_log(self) -> Iterator[bytes]:
         """The whole log with its checkpoints, in pieces as they come."""
         with self._reachable(""), self._http.stream("GET", "/v1/export") as response:
             if not response.is_success:

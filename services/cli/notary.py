@@ -42,14 +42,14 @@ def export(
     """
     service = client(ctx, quiet=True)
     if output is None:
-        for piece in service.export():
+        for piece in service.whole_log():
             sys.stdout.buffer.write(piece)
         sys.stdout.flush()
         return
     draft = output.with_name(f".{output.name}.part")
     try:
         with draft.open("wb") as file:
-            size = sum(file.write(piece) for piece in service.export())
+            size = sum(file.write(piece) for piece in service.whole_log())
         draft.replace(output)
     except OSError as error:
         raise CannotAsk(f"Cannot write {output}: {error.strerror or error}") from error
