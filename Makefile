@@ -2,6 +2,7 @@
 #   make demo [ARGS=--breach]   a whole rollout, from adoption to closed, on this machine; ARGS=--live in real time
 #   make test                   what CI runs
 #   make test-live              the part of it that needs Prometheus (apt-get install prometheus), which must be there
+#   make test-clients           published clients in JavaScript, Python and curl on a running service (needs npm and chromium)
 #   make test-long              the same with far more of it: sequences, kills, records
 #   make bench                  measures the log; ARGS=--save keeps the table in docs/reference/benchmarks.md
 #   make bench-signals          measures signals and verdicts; ARGS=--save keeps docs/reference/benchmarks-signals.md
@@ -19,7 +20,8 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	--custom-compile-command "make lock"
 WORKERS ?= 2
 
-.PHONY: install demo test test-live test-long lint types bench bench-past bench-signals bench-in-process bench-verify docs lock clean
+.PHONY: install demo test test-live clients test-clients test-long lint types docs lock clean
+.PHONY: bench bench-in-process bench-past bench-signals bench-verify
 .DELETE_ON_ERROR:
 
 install: .venv/.dev
@@ -54,6 +56,17 @@ test: lint types
 test-live: install
 	@command -v prometheus >/dev/null || { echo "prometheus is not installed: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m prometheus $(ARGS)
+
+# esbuild puts the web SDK into one file for a page; see the scripts of package.json.
+clients: tests/clients/node_modules/.bundle/web.js
+
+tests/clients/node_modules/.bundle/web.js: tests/clients/package-lock.json tests/clients/web.mjs
+	@command -v npm >/dev/null || { echo "npm is not installed: apt-get install --no-install-recommends npm" >&2; exit 1; }
+	npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
+	npm run --prefix tests/clients --silent bundle
+
+test-clients: install clients
+	$(BIN)/python -m pytest -v tests/clients tests/e2e/test_ofrep.py $(ARGS)
 
 test-long: install
 	CUTOVER_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --timeout 3600 $(ARGS)

@@ -13,11 +13,12 @@ from services.database import connect
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
 from tests import browser, postgres_process, prometheus_process
+from tests.clients import published
 from tests.nats_process import NatsProcess
 from tests.postgres_process import PostgresProcess
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-PROGRAMS = {"prometheus": prometheus_process, "postgres": postgres_process, "browser": browser}
+PROGRAMS = {"prometheus": prometheus_process, "postgres": postgres_process, "browser": browser, "node": published}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

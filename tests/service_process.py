@@ -95,9 +95,13 @@ class ServiceProcess:
 
     def person(self, name: str, role: str, *titles: str) -> httpx.Client:
         """A client that speaks as this person, who is made known first."""
+        return self.client(self.token(name, role, *titles))
+
+    def token(self, name: str, role: str, *titles: str) -> str:
+        """A new token for this person."""
         answer = self.client().post("/v1/tokens", json={"name": name, "role": role, "titles": list(titles)})
-        answer.raise_for_status()
-        return self.client(answer.json()["token"])
+        token: str = answer.raise_for_status().json()["token"]
+        return token
 
 
 def ask(client: httpx.Client, rollout: str, type_: str, /, **fields: Any) -> httpx.Response:
