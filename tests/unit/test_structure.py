@@ -20,7 +20,7 @@ PURE = ("events", "projections", "services.rollout")
 CLIENT = ROOT / "clients" / "python"
 IMPURE = {"nats", "faststream", "asyncio", "time", "os", "random", "logging", "secrets", "socket", "subprocess"}
 
-MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+MODULES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py") if "node_modules" not in p.parts)
 
 
 def name_of(path: Path) -> str:
