@@ -59,13 +59,13 @@ class Teller:
     def _tell_status(self, view: View) -> None:
         status: Literal["stale", "ready"] = "stale" if view.stale_since else "ready"
         again = self._again is not None and time.monotonic() > self._again
-        if status == self._status and not again:
-            return
-        self._status = status
         if again or status == "ready":
             self._again = None
+        if status == self._status and not (again and status == "stale"):
+            return
+        self._status = status
         if view.stale_since:
             words = f"nothing was heard since {view.stale_since}; answers are as of revision {view.revision}"
             self._emit(ProviderEvent.PROVIDER_STALE, ProviderEventDetails(message=words))
-        elif not again:
+        else:
             self._emit(ProviderEvent.PROVIDER_READY, ProviderEventDetails())

@@ -327,3 +327,33 @@ def test_a_start_that_failed_is_followed_by_ready() -> None:
     assert told.by_now() == [], "the SDK has not said yet how the start went"
     fed.provider._source._teller.started(None)
     assert told.by_now() == [("READY", None), ("CONFIGURATION_CHANGED", ["a", "b", "c", "d"])]
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 2, 3])
+def test_a_start_from_the_file_is_stale_and_then_ready(monkeypatch: pytest.MonkeyPatch, ticks: int) -> None:
+    monkeypatch.setattr("cutover_openfeature.events.AGAIN_AFTER", -1.0)
+    fed = Fed(ON)
+    fed.clock.forward(6)
+    told = Told(fed)
+    fed.provider._source._teller.started(fed.known.turn())
+    said = [event for _ in range(ticks) for event, _ in told.by_now()]
+    assert said == ["STALE"] * min(ticks, 1)
+    fed.mark(10)
+    assert told.by_now() == ([("READY", None)] if ticks else [])
+
+
+def test_what_recovers_just_when_it_would_be_called_stale_again_is_called_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fed = Fed(ON)
+    fed.clock.forward(6)
+    told = Told(fed)
+    teller = fed.provider._source._teller
+    teller.started(fed.known.turn())
+    assert told.by_now() == [("STALE", None)]
+    monkeypatch.setattr(teller, "_again", 0.0)
+    assert told.by_now() == [("STALE", None)]
+    assert told.by_now() == []
+    monkeypatch.setattr(teller, "_again", 0.0)
+    fed.mark(10)
+    assert told.by_now() == [("READY", None)]
