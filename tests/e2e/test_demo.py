@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -24,8 +25,12 @@ ROOT = Path(__file__).parents[2]
 
 def demo(*options: str, limit: float = 100) -> str:
     """What the demo prints; it must end well and in time."""
-    command = [sys.executable, "-m", "services.cli", "demo", "--pace", "0", *options]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit)
+    with TemporaryDirectory() as unread:
+        where = () if "--report" in options else ("--report", unread)
+        command = [sys.executable, "-m", "services.cli", "demo", "--pace", "0", *options, *where]
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit
+        )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert re.search(r"\nClosed\. \d+ records", done.stdout)
     assert done.stderr == ""

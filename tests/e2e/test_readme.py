@@ -110,7 +110,7 @@ def test_a_documents_commands_print_what_it_shows(document: Path, tmp_path: Path
 def test_the_demo_prints_what_the_readme_shows(shell: dict[str, str], tmp_path: Path) -> None:
     shown = DEMO.search((ROOT / "README.md").read_text(encoding="utf-8"))
     assert shown, "README.md shows no demo"
-    shell["COLUMNS"] = "80"
+    shell |= {"COLUMNS": "80", "TMPDIR": str(tmp_path)}
     [(code, printed)] = run([Step("cutover demo --pace 0", ())], tmp_path, shell)
     assert code == 0, printed[-2000:]
     assert shows(("...", *shown[1].splitlines(), "..."), printed)
