@@ -41,8 +41,18 @@ _REVISION = re.compile(r"[0-9]{1,18}")
 
 
 STREAM = {
-    "type": "string",
-    "description": "`id`: the revision; `data`: a CloudEvent (`#/components/schemas/CloudEvent`)",
+    "type": "object",
+    "description": "One server-sent event, as it is read: a record.",
+    "required": ["id", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "The revision."},
+        "event": {"enum": ["message", "unreadable"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/cloudevents+json",
+            "contentSchema": {"$ref": "#/components/schemas/CloudEvent"},
+        },
+    },
 }
 PARAMS = (
     Param("after", "Go on above this revision; without it from now on.", Revision),

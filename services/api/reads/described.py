@@ -171,9 +171,12 @@ ALL = {
     200: Answer("All flags.", AllEvaluated, headers=("ETag",)),
     304: Answer("The client has them.", headers=("ETag",)),
 }
-CHANGES = Answer(
-    "The stream: `id` is a pin, `data` OFREP's `refetchEvaluation`.", {"type": "string"}, "text/event-stream"
-)
+EVENT = {
+    "type": "object",
+    "description": "One server-sent event, as it is read: `id` is a pin, `data` OFREP's `refetchEvaluation`.",
+    "properties": {"id": {"type": "string"}, "event": {"const": "message"}, "data": {"type": "string"}},
+}
+CHANGES = Answer("The stream.", EVENT, "text/event-stream")
 ANYBODY: Access = "open"
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
