@@ -12,6 +12,7 @@ from litestar import Response, get
 from litestar.response import Stream
 
 from services.api.access import actor_of
+from services.api.described import described
 from services.api.problems import failed
 from services.api.service import Notarized, Request, service_of
 from services.notary.export import export
@@ -19,7 +20,21 @@ from services.notary.export import export
 ROLES = ("admin", "auditor")
 
 
-@get("/v1/checkpoint")
+TEXT = {"type": "string"}
+NOTHING = ("not-found", "unavailable")
+NOTE = described("the signed log", TEXT, "The note.", media_type="text/plain", problems=NOTHING)
+KEY = described("the signed log", TEXT, "The key.", media_type="text/plain", problems=NOTHING)
+WHOLE = described(
+    "the signed log",
+    TEXT,
+    "The log, a line a record.",
+    media_type="application/jsonl",
+    headers=("Content-Disposition",),
+    problems=("forbidden", "unavailable", "stopped"),
+)
+
+
+@get("/v1/checkpoint", opt=NOTE)
 async def checkpoint(request: Request) -> Response[bytes]:
     """The latest checkpoint, a C2SP signed note."""
     last = await _notarized(request).kept.last()
@@ -28,7 +43,7 @@ async def checkpoint(request: Request) -> Response[bytes]:
     return Response(last.note.encode(), media_type="text/plain; charset=utf-8")
 
 
-@get("/v1/checkpoint/key")
+@get("/v1/checkpoint/key", opt=KEY)
 async def key(request: Request) -> Response[bytes]:
     """The notary's public key, a C2SP vkey."""
     path = _notarized(request).data / "notary.pub"
@@ -38,7 +53,7 @@ async def key(request: Request) -> Response[bytes]:
         raise failed("not-found", "there is no key yet; the notary makes it when it starts") from None
 
 
-@get("/v1/export")
+@get("/v1/export", opt=WHOLE)
 async def whole_log(request: Request) -> Stream:
     """Every record and every checkpoint, for `cutover-verify`."""
     who = actor_of(request)
