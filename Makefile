@@ -9,6 +9,7 @@
 #   make bench-past             measures questions about the past; ARGS=--save keeps docs/reference/benchmarks-past.md
 #   make bench-in-process       measures evaluating in process; ARGS=--save keeps docs/reference/benchmarks-in-process.md
 #   make bench-verify           measures the verifier on a million records; ARGS=--save keeps docs/reference/benchmarks-verify.md
+#   make bench-audit            measures pages of the audit trail; ARGS=--save keeps docs/reference/benchmarks-audit.md
 #   make docs                   writes the generated parts of the README and docs/reference again
 #   make lock                   resolves pyproject.toml anew into the lock files
 
@@ -20,7 +21,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	--custom-compile-command "make lock"
 WORKERS ?= 2
 
-.PHONY: install demo test test-live clients test-clients test-long lint types docs lock clean
+.PHONY: install demo test test-live clients test-clients test-long lint types bench-audit docs lock clean
 .PHONY: bench bench-in-process bench-past bench-signals bench-verify
 .DELETE_ON_ERROR:
 
@@ -85,6 +86,9 @@ bench-in-process: install
 
 bench-verify: install
 	$(BIN)/python -m benchmarks.verify $(ARGS)
+
+bench-audit: install
+	$(BIN)/python -m benchmarks.audit $(ARGS)
 
 docs: install
 	$(BIN)/python -m services.cli.reference

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -114,13 +115,14 @@ def page(
     end: Cursor | None = None,
 ) -> Page:
     """At most `limit` lines after `start`, in this order, and none from `end` on (see `end_of`)."""
-    taken: list[list[AuditRow]] = []
+    taken: list[list[_Line]] = []
     for stream, after, before in _streams(tables, wanted, start, end):
         bounds = (-1, after) if newest_first else (after, before)
         taken.append(_lines(connection, stream, wanted, bounds, limit + 1, newest_first))
     done, refused = taken
     found = _merge(done, refused, newest_first)
-    return Page(found[:limit], _end(start, found[:limit]) if len(found) > limit else None)
+    lines = [line.stream.row(line.row) for line in found[:limit]]
+    return Page(lines, _end(start, lines) if len(found) > limit else None)
 
 
 def record_lines(connection: Connection, tables: Generation, revision: int) -> list[AuditRow]:
@@ -140,6 +142,13 @@ class _Stream(NamedTuple):
     block: int
     row: Callable[[Mapping[str, Any]], AuditRow]
     wanted: bool
+
+
+class _Line(NamedTuple):
+    """A line as it is stored: most of what is merged goes on a later page, and is not read for this one."""
+
+    stream: _Stream
+    row: Mapping[str, Any]
 
 
 def _streams(
@@ -176,7 +185,7 @@ def _streams(
 
 def _lines(
     connection: Connection, stream: _Stream, wanted: Filters, bounds: tuple[int, int], limit: int, newest_first: bool
-) -> list[AuditRow]:
+) -> list[_Line]:
     """The lines of one stream between these places, both excluded."""
     low, high = bounds
     asked = wanted.terms()
@@ -201,18 +210,16 @@ def _lines(
     if wanted.until:
         query = query.where(stream.lines.c.at < instant(wanted.until))
     found = connection.execute(query.order_by(key.desc() if newest_first else key).limit(limit))
-    return [stream.row(row) for row in found.mappings()]  # type: ignore[arg-type]
+    return [_Line(stream, row) for row in found.mappings()]  # type: ignore[arg-type]
 
 
-def _merge(done: Sequence[AuditRow], refused: Sequence[AuditRow], newest_first: bool) -> list[AuditRow]:
+def _merge(done: Sequence[_Line], refused: Sequence[_Line], newest_first: bool) -> list[_Line]:
     """Both lists keep their own order; where they meet, time decides."""
-    comes_first: Callable[[AuditRow, AuditRow], bool] = (
-        (lambda a, r: a.when > r.when) if newest_first else (lambda a, r: a.when <= r.when)
-    )
-    lines: list[AuditRow] = []
+    comes_first = operator.gt if newest_first else operator.le
+    lines: list[_Line] = []
     i = j = 0
     while i < len(done) and j < len(refused):
-        if comes_first(done[i], refused[j]):
+        if comes_first(done[i].row["at"], refused[j].row["at"]):
             lines.append(done[i])
             i += 1
         else:
