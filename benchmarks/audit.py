@@ -229,7 +229,7 @@ Made by `make bench-audit ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os
 {", ".join(conditions)}.
 {made.facts:,} facts in {made.records:,} records of {ROLLOUTS} rollouts, and {made.attempts:,} refused attempts:
 {made.megabytes:,.0f} MB, folded in {made.seconds:.0f} s ({rate:,.0f} records a second, with making the histories).
-The digits are of one noisy machine: run it on yours.
+Meanwhile {os.getloadavg()[0]:.0f} programs wanted these cores; the last column is what the processor was busy with it.
 
 {table}
 
