@@ -88,12 +88,15 @@ class Pen:
             return text
         return self._reveal(tester, text) if tester else ENCRYPTED
 
-    def why(self, line: Line, tester: str = "") -> tuple[Cell, ...]:
-        """The record's reason, note and evidence, as notes."""
+    def why(self, line: Line, tester: str = "", about: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+        """The record's reason, note and evidence, as notes. Of the queries of a promotion those `about` these names."""
         record = line.record
         said = [("Why", record.reason), ("Note", record.note)]
         found = [Cell(f"{name}: {self.text(text, tester)}") for name, text in said if text]
         for one in record.evidence:
+            if one.kind == "query":
+                found += [Cell(f"Measured by: {one.query}")] if one.source in about and one.query else []
+                continue
             source = self.text(one.source, tester)
             words = source or self.text(one.text, tester) or one.kind
             found.append(Cell(f"Evidence: {words}", url=web_address(source)))
@@ -138,7 +141,14 @@ class Pen:
         more += [Cell("measured, not typed in")] if fact.measured else []
         more += self._late(step, current)
         return self.said(
-            label, fact.value, current.at, *notes, *more, *self.why(current.at), *earlier, verdict=fact.verdict
+            label,
+            fact.value,
+            current.at,
+            *notes,
+            *more,
+            *self.why(current.at, about=(label, item)),
+            *earlier,
+            verdict=fact.verdict,
         )
 
     def judged(self, name: str, step: str) -> Answer:
@@ -155,7 +165,9 @@ class Pen:
         fact = current.fact
         if fact.measured:
             notes.append(Cell(f"measured from {self.time(fact.since)} to {self.time(fact.until)}"))
-        return self.said(name, _value(fact), current.at, *notes, *self.why(current.at), *earlier, verdict=fact.verdict)
+        return self.said(
+            name, _value(fact), current.at, *notes, *self.why(current.at, about=(name,)), *earlier, verdict=fact.verdict
+        )
 
     def answered(self, label: str, question: str) -> Answer:
         """A post-launch or go/no-go question; an answer from before a rollback was about another release."""

@@ -383,3 +383,14 @@ def test_a_table_that_would_become_too_long_says_what_it_leaves_out() -> None:
     assert "*As they came (the latest 300 of 1000; the trail has all)*" in said
     assert "| note 999 |" in said
     assert "| note 699 |" not in said
+
+
+def test_a_measured_value_names_its_own_query_and_not_those_of_the_rest_of_its_promotion() -> None:
+    tell = Told(small())
+    tell(f.PhaseEntered("code_deploy"), f.WatchStarted())
+    evidence = tuple(f.Evidence("query", source=name, query=f"sum({name})") for name in ("C plain", "other"))
+    judged = f.VerdictRecorded("C plain", "code_deploy", "pass", "", "", START, START, Quantity(4.0), True)
+    tell(judged, evidence=evidence)
+    notes = [note.text for note in blanks(tell.report())[CODE, "C plain"].notes]
+    assert "Measured by: sum(C plain)" in notes
+    assert not any("other" in note for note in notes)
