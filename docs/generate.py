@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from events.plan import schema
 from events.plan.written import starter
+from services import asyncapi
 from services.rollout.diagram import mermaid
 from services.rollout.phases import TRANSITIONS
 
@@ -39,7 +40,13 @@ def pages() -> dict[Path, str]:
         readme: PICTURE.sub(lambda _: picture(), readme.read_text(encoding="utf-8")),
         ROOT / "docs/reference/phases.md": phases(),
         ROOT / "docs/reference/plan.md": plan_words(),
+        ROOT / "docs/reference/asyncapi.json": nats(),
     }
+
+
+def nats() -> str:
+    """The NATS side, as AsyncAPI."""
+    return msgspec.json.format(msgspec.json.encode(asyncapi.document()), indent=2).decode() + "\n"
 
 
 def picture() -> str:

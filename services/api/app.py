@@ -48,6 +48,7 @@ def routes(service: Service) -> Litestar:
             health.healthz,
             health.readyz,
             documents.openapi,
+            documents.nats,
             rollouts.begin,
             rollouts.command,
             rollouts.rollouts,

@@ -10,6 +10,7 @@ import asyncio
 import msgspec
 from litestar import Litestar, Response, get
 
+from services import asyncapi
 from services.api.described import described
 from services.api.openapi import document
 from services.api.service import Request
@@ -21,6 +22,12 @@ OPEN = described("documents", {"type": "object"}, "The document.", access="open"
 async def openapi(request: Request) -> Response[bytes]:
     """This document: everything that HTTP takes and answers, in OpenAPI 3.1."""
     return _sent(await asyncio.to_thread(_openapi, request.app))
+
+
+@get("/v1/asyncapi.json", opt=OPEN)
+async def nats() -> Response[bytes]:
+    """What is on which subject of NATS, in AsyncAPI 3."""
+    return _sent(await asyncio.to_thread(lambda: msgspec.json.encode(asyncapi.document())))
 
 
 def _openapi(app: Litestar) -> bytes:
