@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,6 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from services.embedded import running_url
 from tests.e2e.release import Release, small_plan
 from tests.service_process import ServiceProcess
 
@@ -27,19 +25,6 @@ pytestmark = pytest.mark.connected
 
 FLAGS = "/ofrep/v1/evaluate/flags"
 TESTER = EvaluationContext("vera")
-
-
-@pytest.fixture(scope="module")
-def second_api(running_service: ServiceProcess) -> Iterator[ServiceProcess]:
-    """A second process that answers HTTP, on the same data."""
-    url = running_url(running_service.data)
-    assert url is not None
-    process = ServiceProcess(running_service.data, environ={"CUTOVER_NATS": url}, run=("run", "api"))
-    process.start()
-    try:
-        yield process
-    finally:
-        process.close()
 
 
 def provider_of(service: ServiceProcess, token: str) -> OFREPProvider:
