@@ -21,13 +21,14 @@ PAGE = 500  # lines
 
 
 class Export(NamedTuple):
-    """Which lines, from where to where, at most how many (0: all)."""
+    """Which lines, from where to where, at most how many (0: all). `base`: what names this service in events."""
 
     wanted: Filters
     start: Cursor
     end: Cursor
     limit: int
     newest_first: bool
+    base: str = ""
 
 
 def begun(views: Views, wanted: Filters, after: Cursor | None, limit: int, newest_first: bool) -> Export:
@@ -68,7 +69,8 @@ def _cloudevents(views: Views, export: Export) -> Iterator[bytes]:
         last = rows[-1].revision or last
         whole = iter(views.records([each[0].revision for each in wanted if each[0].revision]))
         for each in wanted:
-            yield before + cloudevents.encode(cloudevents.of_trail(next(whole) if each[0].revision else each))
+            lines = next(whole) if each[0].revision else each
+            yield before + cloudevents.encode(cloudevents.of_trail(lines, export.base))
             before = b",\n"
     yield b"]" if before != b"[" else b"[]"
 

@@ -263,6 +263,7 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
         house.log,
         house.settings.link,
         Notarized(house.log, CheckpointStream(house.connection), house.settings.data),
+        house.settings.public_url,
     )
     app = make_app(service)
     http = _Http(server(app, house.settings.host, house.settings.port).config, app.close)

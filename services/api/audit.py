@@ -68,7 +68,7 @@ async def _answer(request: Request, asked: Asked, rollout: str = "") -> Response
     export = await asyncio.to_thread(begun, views, asked.wanted, asked.after, asked.limit, newest)
     name = f"audit-{asked.wanted.rollout or 'all'}.{SUFFIXES[asked.format]}"
     return Stream(
-        exported(views, export, asked.format),
+        exported(views, export._replace(base=service_of(request).public_url), asked.format),
         media_type=FORMATS[asked.format],
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Vary": "Accept"},
     )

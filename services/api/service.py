@@ -83,7 +83,7 @@ class Notarized:
 class Service:
     """`problems` gives the reasons why the service is not ready, in words; none: it is.
 
-    `link`: the address at which people find it.
+    `link`: the address at which people find it; `public_url`: the same, "" where nobody has named it.
     """
 
     ask: Ask
@@ -101,6 +101,7 @@ class Service:
     log: Log | None = None
     link: str = ""
     notarized: Notarized | None = None
+    public_url: str = ""
 
 
 def service_of(request: Request) -> Service:

@@ -87,4 +87,11 @@ def _lines(event: Json) -> list[Json]:
     content = event["data"]["subject"]["content"]
     who = content["who"]
     head = {"rollout": event["subject"], "when": event["time"], "outcome": "accepted", **who, **content}
-    return [head | {"says": sentence(msgspec.convert(fact, Fact), {})} for fact in content["facts"]]
+    return [head | {"says": _says(fact)} for fact in content["facts"]]
+
+
+def _says(fact: Json) -> str:
+    """The fact's sentence; of an adopted plan an event holds the title alone."""
+    if fact["fact"] == "plan_adopted":
+        return f"The plan '{fact['plan']['title']}' is adopted"
+    return sentence(msgspec.convert(fact, Fact), {})

@@ -24,12 +24,13 @@ from tests.unit.api.test_over_a_socket import client, token, url
 
 __all__ = ["client", "token", "url"]
 
+BASE = "https://cutover.example.gov"
 YAML = {"Content-Type": "application/yaml"}
 
 
 @pytest.fixture
 async def feed(desk: Desk) -> AsyncIterator[RecordFeed]:
-    feed = RecordFeed(desk.log, beat=0.05)
+    feed = RecordFeed(desk.log, base=BASE, beat=0.05)
     task = asyncio.create_task(feed.run())
     await feed.began.wait()
     yield feed
@@ -39,7 +40,7 @@ async def feed(desk: Desk) -> AsyncIterator[RecordFeed]:
 
 @pytest.fixture
 def service(service: Service, feed: RecordFeed) -> Service:
-    return replace(service, feed=feed)
+    return replace(service, feed=feed, public_url=BASE)
 
 
 async def write(client: httpx.AsyncClient, notes: int, rollout: str = "small") -> None:
@@ -76,6 +77,14 @@ async def test_every_record_is_one_event_whose_id_is_its_revision(client: httpx.
     ]
     assert [event.type.split(".")[3] for event in made] == ["adopted", "noted", "noted"]
     assert {each.event for each in found} == {"message"}
+
+
+async def test_an_export_of_the_trail_holds_the_same_events(client: httpx.AsyncClient) -> None:
+    await write(client, 3)
+    heard = [msgspec.json.decode(each.data) for each in await told(client, "/v1/events", after="0") if each.data]
+    exported = await client.get("/v1/audit", params={"format": "cloudevents"})
+    assert exported.json() == heard
+    assert heard[0]["source"] == "https://cutover.example.gov/v1/rollouts/small"
 
 
 async def test_a_rollouts_stream_holds_its_own_records_alone(client: httpx.AsyncClient) -> None:
