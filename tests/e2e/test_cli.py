@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -247,3 +248,35 @@ def test_watching_shows_every_change_until_it_is_told_to_stop(adopted: Desk) -> 
         assert json.loads(process.stdout.readline())["revision"] > before
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+def test_events_are_every_record_a_line_each(adopted: Desk) -> None:
+    adopted.done("note", ID, "so that there are two")
+    told = [json.loads(line) for line in adopted.run("events", ID, "--json").out.splitlines()]
+    assert [event["id"] for event in told] == [str(n) for n in range(1, len(told) + 1)]
+    assert told[0]["type"] == "dev.cdeventsx.cutover-rollout.adopted.0.1.0"
+    shown = adopted.run("events", "--after", "1")
+    assert "Note: so that there are two" in shown.out
+    assert "is adopted" not in shown.out
+    assert adopted.run("events", "nothing").code == 1
+
+
+def test_events_are_followed_as_they_come(adopted: Desk) -> None:
+    command = [sys.executable, "-m", "services.cli", "events", ID, "--follow", "--json"]
+    env = {**os.environ, "CUTOVER_URL": adopted.service.url, "CUTOVER_DATA": str(adopted.data)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        texts = list[str]()
+        while not texts:  # from when it listens on
+            adopted.done("note", ID, "while somebody listens")
+            if select.select([following.stdout], [], [], 0.2)[0]:
+                texts += [fact["text"] for fact in _facts(json.loads(following.stdout.readline()))]
+        following.send_signal(signal.SIGINT)
+        following.communicate(timeout=20)
+    assert texts == ["while somebody listens"]
+    assert following.returncode == 0
+
+
+def _facts(event: dict[str, Any]) -> list[dict[str, Any]]:
+    facts: list[dict[str, Any]] = event["data"]["subject"]["content"]["facts"]
+    return facts
