@@ -52,11 +52,11 @@ def take(known: Known | None, rollout: str, revision: int, data: bytes) -> Taken
 def added(known: Known | None, record: Record, revision: int, own: str) -> Known:
     """What is known after a record that was checked before; `own`: the hash of its stored bytes."""
     if known is None:
-        names, environment = _names({}, record), _environment("", record)
+        names, environment = _planned({}, "", record)
         results = kpis.fold(kpis.Kpis(), record, revision, names)
         snapshot, row = flags.fold(None, record, revision), rollouts.fold(None, record, revision)
     else:
-        names, environment = _names(known.texts, record), _environment(known.environment, record)
+        names, environment = _planned(known.texts, known.environment, record)
         results = kpis.fold(known.kpis, record, revision, names)
         snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
     bore = revision if bears(record) else known.bore if known else 0
@@ -67,20 +67,12 @@ def _standing(known: Known | None) -> audit.Standing:
     return audit.Standing(known.row.phase, known.environment, known.row.toggles) if known else audit.Standing()
 
 
-def _names(before: dict[str, str], record: Record) -> dict[str, str]:
-    """Texts of items that a revised plan no longer has are kept: old facts name them."""
+def _planned(names: dict[str, str], environment: str, record: Record) -> tuple[dict[str, str], str]:
+    """Texts and environment after this record. Texts that a revised plan has no more are kept: old facts name them."""
     for fact in record.facts:
         if isinstance(fact, (PlanAdopted, PlanRevised)):
-            before = {**before, **texts(fact.plan)}
-    return before
-
-
-def _environment(before: str, record: Record) -> str:
-    """The environment of the plan as it now stands."""
-    for fact in record.facts:
-        if isinstance(fact, (PlanAdopted, PlanRevised)):
-            before = fact.plan.environment
-    return before
+            names, environment = {**names, **texts(fact.plan)}, fact.plan.environment
+    return names, environment
 
 
 _encoder = msgspec.json.Encoder()

@@ -25,15 +25,18 @@ def words(text: str) -> tuple[str, ...]:
 
     What is about a tester is ciphertext and has none.
     """
-    return () if text.startswith(SEALED) else _words(text)
+    return tuple(said(text).split())
 
 
 @lru_cache(maxsize=8192)
-def _words(text: str) -> tuple[str, ...]:
+def said(text: str) -> str:
+    """The words of a text, with spaces between them: as terms that a line is found by. Texts repeat in a log."""
+    if text.startswith(SEALED):
+        return ""
     folded = text.casefold()
     if not folded.isascii():
         folded = unicodedata.normalize("NFC", folded)
-    return tuple(dict.fromkeys(word[:LONGEST] for word in _WORD.findall(folded)))
+    return " ".join(dict.fromkeys(word[:LONGEST] for word in _WORD.findall(folded)))
 
 
 def field(name: str, value: str) -> str:
@@ -46,22 +49,23 @@ def of_record(record: Record, phases: tuple[str, ...], toggles: tuple[str, ...])
     """What all lines of a record have in common. `phases`: before and after it; `toggles`: the rollout's, likewise."""
     who = record.who
     head = _head(record.rollout, who.subject, who.role, who.titles, record.command, phases, toggles)
-    texts = (record.reason, record.note, *_texts(record.evidence)) if record.evidence else (record.reason, record.note)
-    said = " ".join(" ".join(words(text)) for text in texts if text)
-    return f"{head} {field('id', record.command_id)} {said}"
+    found = f"{head} {field('id', record.command_id)}"
+    if record.reason or record.note or record.evidence:
+        found += "".join(" " + said(text) for text in (record.reason, record.note, *_texts(record.evidence)))
+    return found
 
 
 def of_fact(tag: str, says: str) -> str:
     """What a line has of its own."""
-    return f"fact={tag} {' '.join(words(says))}"
+    return f"fact={tag} {said(says)}"
 
 
 def of_attempt(attempt: Attempt) -> str:
     """A refused attempt's terms."""
     who, phases = attempt.who, (attempt.phase,)
     head = _head(attempt.rollout, who.subject, who.role, who.titles, attempt.command, phases, attempt.toggles)
-    said = " ".join(" ".join(words(text)) for text in (attempt.command, *attempt.reasons, attempt.reason, "refused"))
-    return f"{head} {field('id', attempt.command_id)} fact=refused {said}"
+    texts = (attempt.command, *attempt.reasons, attempt.reason, "refused")
+    return f"{head} {field('id', attempt.command_id)} fact=refused {' '.join(map(said, texts))}"
 
 
 @lru_cache(maxsize=8192)
