@@ -16,7 +16,7 @@ ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role not in (
 """Roles a token may have. Clock and herald have none: they are parts of the service and ask in their own names."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
-_RESERVED = ("clock", "herald")
+_RESERVED = ("clock", "herald", "changes")  # the last: a path beside the names, so it could not be revoked
 
 
 class TokenError(ValueError):

@@ -82,3 +82,10 @@ async def test_only_admins_see_or_change_tokens(known_as: Client, book: Tokens, 
         assert response.status_code == 403
         assert f"'somebody' has the role {role}" in response.json()["detail"]
     assert book.list() == before
+
+
+async def test_nobody_gets_a_name_that_could_not_be_revoked(known_as: Client) -> None:
+    admin = known_as("boss", "admin")
+    answer = await admin.post("/v1/tokens", json={"name": "changes", "role": "reader"})
+    assert answer.status_code == 422
+    assert "not one of clock, herald, changes" in answer.json()["detail"]
