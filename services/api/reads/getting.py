@@ -1,31 +1,42 @@
-"""Flag reads by GET: what each may ask of its moment, and what each answer says of it.
+"""What a flag read may ask of its moment, and what an answer by GET says of it.
 
-One rule: these are fields of the query and headers, so that bodies stay as their protocols have them.
+One rule: these are fields of the query and headers, the same for every protocol, so that bodies stay as they are.
 """
 
 from __future__ import annotations
 
-from services.api.reads.moment import Moment, Wanted
+from services.api.reads.moment import ANY, Moment, Wanted
 from services.api.reads.pins import EPOCH, Pin, parsed, revision_of
 from services.api.reads.wire import Headers, Read, Refused
 
 READS = ("GET", "HEAD")
 
 
-def wanted(read: Read) -> Wanted:
-    """`?at=` (a pin), `?at_least=` (a revision, or a pin), and the revision of an ETag of ours in `If-None-Match`.
+def wanted(read: Read, pin: str = "") -> Wanted:
+    """Exactly `?at=` (a pin; without it `pin`, which came some other way), and nothing older than the client knows of:
+    by `?at_least=` (a revision, or a pin), by an ETag of ours in `If-None-Match`, and by OFREP's `?flagConfigEtag=`,
+    which an event of the stream has told.
 
-    Raises Refused for an `at_least` that is neither.
+    Raises Refused for an `at_least` that is neither. An ETag that is none of ours says nothing.
     """
+    etags = read.headers.get(b"if-none-match", b"")
+    if not (etags or read.query_string):
+        return Wanted(pin=pin) if pin else ANY
     query = read.query if read.query_string else {}
-    seen = read.headers.get(b"if-none-match", b"")
-    least = Pin(revision_of(seen.decode("latin-1")) if seen else 0)
+    known = [Pin(revision_of(etags.decode("latin-1")))]
     if text := query.get("at_least", ""):
-        told = parsed(text)
-        if told is None:
-            raise Refused("malformed", f"at_least must be a revision or a pin; found '{text[:40]}'")
-        least = Pin(max(least.revision, told.revision), told.time)
-    return Wanted(least.revision, least.time or EPOCH, query.get("at", ""))
+        known.append(_at_least(text))
+    if text := query.get("flagConfigEtag", ""):
+        known.append(parsed(text.strip('"')) or Pin(revision_of(text)))
+    revision, time = max(each.revision for each in known), max(each.time or EPOCH for each in known)
+    return Wanted(revision, time, query.get("at", "") or pin)
+
+
+def _at_least(text: str) -> Pin:
+    found = parsed(text)
+    if found is None:
+        raise Refused("malformed", f"at_least must be a revision or a pin; found '{text[:40]}'")
+    return found
 
 
 def about(moment: Moment) -> Headers:

@@ -16,8 +16,8 @@ from projections.flags import Answer, FlagSnapshot
 from services.api.bodies import Disconnected
 from services.api.reads import cors
 from services.api.reads.context import Context, context_of
-from services.api.reads.moment import Moment, Moments, Wanted
-from services.api.reads.pins import EPOCH, Pin, parsed, revision_of
+from services.api.reads.getting import wanted
+from services.api.reads.moment import Moment, Moments
 from services.api.reads.stream import Stream
 from services.api.reads.tickets import Tickets
 from services.api.reads.who import Readers
@@ -74,31 +74,11 @@ class Ofrep:
     async def _evaluated(self, read: Read) -> Reply:
         who = await self._readers.known(read.headers)
         context = context_of(await read.body())
-        moment = await self._moments.get(_wanted(read, context))
+        moment = await self._moments.get(wanted(read, context.pin))
         if read.path != FLAGS:
             return _one(moment, read.path[len(ONE) :], context)
         ticket = self._tickets.made_for(who.subject)
         return _all(moment, context, ticket, read.headers.get(b"if-none-match", b"").decode("latin-1"))
-
-
-def _wanted(read: Read, context: Context) -> Wanted:
-    """`?at=`, or the context's pin; `?at_least=`; and what the client says that it has seen, or was told of."""
-    query = read.query if read.query_string else {}
-    seen = read.headers.get(b"if-none-match", b"")
-    least = Pin(revision_of(seen.decode("latin-1")) if seen else 0)
-    for name in ("at_least", "flagConfigEtag"):
-        if text := query.get(name, ""):
-            told = _told(name, text)
-            least = Pin(max(least.revision, told.revision), told.time or least.time)
-    return Wanted(least.revision, least.time or EPOCH, query.get("at", "") or context.pin)
-
-
-def _told(name: str, text: str) -> Pin:
-    """A revision that the client was told of, by an event or an answer. An ETag that is none of ours says nothing."""
-    pin = parsed(text.strip('"'))
-    if pin is None and name == "at_least":
-        raise Refused("malformed", f"at_least must be a revision or a pin; found '{text[:40]}'")
-    return pin or Pin(revision_of(text))
 
 
 # -- one flag
