@@ -36,6 +36,7 @@ from events.facts import (
     WindowClosed,
     WindowOpened,
 )
+from events.plan.actors import known_as
 from events.plan.schema import ActorKind, Plan
 
 VERSION = 1
@@ -197,7 +198,7 @@ def evaluate(
     """Whether this user has the whole group on at `now`. Without a user: only when everyone has.
 
     `now` is the reader's time, which never goes back; `hmac` gives the vault's HMAC of a user's id and is asked only
-    while some tester's window holds.
+    while some tester's window holds. `user` as the application has it: see `known_as`.
     """
     exposure = snapshot.exposure
     if exposure.to == "nobody" or snapshot.phase in ("planned", "rolled_back", "cancelled"):
@@ -205,6 +206,7 @@ def evaluate(
     if exposure.to == "everyone":
         return Answer(True, "STATIC")
     if user is not None:
+        user = known_as(user, snapshot.actor)
         if _in_window(snapshot, user, now, hmac):
             return Answer(True, "TARGETING_MATCH")
         for audience in exposure.audiences:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
 from events.facts import Phase, Role, UtcTime
+from events.plan.actors import known_as
 from projections.audit import place
 from projections.explain import Asked, Ground, Why, answer, decided_by, ground, standing, words
 from projections.flags import Answer, Reason, holds
@@ -104,6 +105,7 @@ def explained(connection: Connection, tables: Generation, at: Position, question
 
 def about(past: Past, vault: Vault, toggle: str, user: str, attributes: Mapping[str, str]) -> Asked:
     """The question as the projection takes it: who is asked about, and who among the testers is forgotten."""
+    user = known_as(user, past.snapshot.actor)
     testers = {session.tester for session in past.state.sessions.values()}
     forgotten = frozenset(testers - vault.hmacs(testers).keys())
     reference = vault.known(user) if user and testers else ""

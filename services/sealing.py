@@ -12,6 +12,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from events.facts import Evidence, Record, SessionRecorded, SessionScheduled, WorkflowResult
+from events.plan.actors import known_as
 from events.plan.schema import Plan
 from services.rollout.commands import (
     CancelSession,
@@ -42,9 +43,9 @@ C = TypeVar("C", bound=Command)
 
 
 def by_its_id(command: C, plan: Plan) -> C:
-    """A tester by the id that applications ask for: an email address in lower case, where the plan's actor is one."""
-    if isinstance(command, ScheduleSession) and plan.actor == "email":
-        return replace(command, tester=command.tester.lower())
+    """A tester by the id that the plan knows users by."""
+    if isinstance(command, ScheduleSession):
+        return replace(command, tester=known_as(command.tester, plan.actor))
     return command
 
 

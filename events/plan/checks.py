@@ -10,6 +10,7 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 
+from events.plan.actors import known_as
 from events.plan.findings import Finding, Findings, Level
 from events.plan.gaps import Path
 from events.plan.limits import limits
@@ -166,10 +167,8 @@ def _kind_of_ids(plan: Plan, path: Path, users: tuple[str, ...]) -> Findings:
         level: Level = "error" if "flipper" in plan.readers else "warning"
         text = f"holds what looks like an email address, but the actor is the {plan.actor}"
         yield Finding(level, (*path, "users"), text)
-    for one in emails if plan.actor == "email" else ():
-        if one != one.lower():
-            yield Finding("error", (*path, "users"), "email addresses are written in lower case: applications ask so")
-            break
+    if any(known_as(one, plan.actor) != one for one in users):
+        yield Finding("error", (*path, "users"), "email addresses are written in lower case: users are known so")
 
 
 def _people(plan: Plan) -> Findings:

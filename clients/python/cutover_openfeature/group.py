@@ -57,7 +57,10 @@ class Rule(NamedTuple):
 class Group:
     """Answers for one rollout from `since` until before `until` (seconds since 1970)."""
 
-    __slots__ = ("_held", "_hmac_key", "_rules", "_same", "_seed", "_without", "metadata", "snapshot", "stuck", "until")
+    __slots__ = (
+        *("_by_email", "_held", "_hmac_key", "_rules", "_same", "_seed", "_without"),
+        *("metadata", "snapshot", "stuck", "until"),
+    )
 
     def __init__(self, snapshot: Snapshot, now: float, tester_key: bytes | None, stuck: str | None = None) -> None:
         """`stuck`: since when (ISO 8601) newer values of this rollout could not be read; None: they can."""
@@ -71,6 +74,7 @@ class Group:
         self._same = _for_all(snapshot)
         self._without = NOT_IN_SPLIT if exposure.to == "percentage" else NO_MATCH
         self._rules = tuple(_rule(audience) for audience in exposure.audiences)
+        self._by_email = snapshot.actor == "email"
         self._seed = hashlib.sha256(f"{snapshot.rollout}:".encode())  # copied for each user, never changed
         self._hmac_key = tester_key
         self._held = _held(snapshot, now) if self._same is None and tester_key else frozenset()
@@ -82,6 +86,8 @@ class Group:
             return self._same
         if not user:
             return self._without
+        if self._by_email:
+            user = user.lower()
         if self._held and self._is_tester(user):
             return MATCH
         for named, attribute, values, below in self._rules:
@@ -106,6 +112,7 @@ class Group:
             and self._without == other._without
             and self._rules == other._rules
             and self._held == other._held
+            and self._by_email == other._by_email
         )
 
 

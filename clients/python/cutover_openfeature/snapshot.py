@@ -61,6 +61,7 @@ class Snapshot(Struct, frozen=True):
     halted: bool = False
     windows: tuple[Window, ...] = ()
     testers: dict[str, str] = {}
+    actor: str = "account"
 
 
 class Mark(Struct, frozen=True):

@@ -51,8 +51,7 @@ class Asker(NamedTuple):
 
     def actor(self, snapshot: FlagSnapshot) -> str | None:
         """The user, by the one kind of id that the plan knows users by."""
-        found = self.cookie if snapshot.actor == "cookie" else self.user
-        return (found.lower() if snapshot.actor == "email" else found) or None
+        return (self.cookie if snapshot.actor == "cookie" else self.user) or None
 
 
 class FeatureToggles:

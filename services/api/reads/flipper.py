@@ -179,14 +179,9 @@ def _actor(moment: Moment, flipper_id: str, asked: list[str] | None) -> bytes:
     features = {}
     for key in _keys(moment) if asked is None else asked:
         snapshot = moment.of_toggle(key)
-        on = snapshot is not None and reads(snapshot) and _has_on(moment, snapshot, flipper_id)
+        on = snapshot is not None and reads(snapshot) and moment.answer(snapshot, flipper_id or None, {}).value
         features[key] = {"enabled": on}
     return _encode({"flipper_id": flipper_id, "features": features})
-
-
-def _has_on(moment: Moment, snapshot: FlagSnapshot, flipper_id: str) -> bool:
-    user = flipper_id.lower() if snapshot.actor == "email" else flipper_id
-    return moment.answer(snapshot, user or None, {}).value
 
 
 # -- the query, and no

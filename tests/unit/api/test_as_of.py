@@ -114,16 +114,20 @@ async def test_a_list_of_the_future_is_not_answered(released: httpx.AsyncClient)
 @pytest.fixture
 async def tested(manager: httpx.AsyncClient, desk: Desk) -> httpx.AsyncClient:
     """Testing since noon the day after; a Veteran's window was from 13:30 to 14:30, and it is a day later."""
-    await manager.post("/v1/rollouts", content=TESTED, headers={"Content-Type": "application/yaml"})
+    await begin_testing(manager, desk, VETERAN, TESTED)
+    return manager
+
+
+async def begin_testing(manager: httpx.AsyncClient, desk: Desk, tester: str, plan: str) -> None:
+    await manager.post("/v1/rollouts", content=plan, headers={"Content-Type": "application/yaml"})
     await send(manager, "report_deploy", service="web", version="1")
     await send(manager, "attest", item="The other service is live")
     later(desk, days=1)
     for question in (await manager.get(f"{SMALL_URL}/plan")).json()["deploy"]["watch"][0].get("results", ()):
         await send(manager, "record_result", item=question["id"], value="yes")
     await send(manager, "start_testing")
-    await send(manager, "schedule_session", session="s1", tester=VETERAN, at="2022-07-30T14:00:00Z", reason="asked")
+    await send(manager, "schedule_session", session="s1", tester=tester, at="2022-07-30T14:00:00Z", reason="asked")
     later(desk, days=1)
-    return manager
 
 
 async def explained(client: httpx.AsyncClient, at: object = "", user: str = VETERAN, **more: Any) -> Any:
@@ -161,6 +165,15 @@ async def test_what_a_tester_got_is_explained_by_their_window_and_the_record_tha
     assert VETERAN not in str(found)
     stranger = await explained(tested, "2022-07-30T14:03:00Z", user="somebody else")
     assert (stranger["value"], stranger["record"]["command"]) == (False, "start_testing")
+
+
+async def test_an_email_address_got_the_same_however_it_is_written(manager: httpx.AsyncClient, desk: Desk) -> None:
+    await begin_testing(manager, desk, "Wendy@Example.org", f"{TESTED}actor: email\n")
+    for user in ("wendy@example.org", "Wendy@example.ORG"):
+        found = await explained(manager, "2022-07-30T14:03:00Z", user=user)
+        assert (found["value"], found["why"]) == (True, "window")
+        then = await asked(manager, f"{SMALL_URL}/flags", "2022-07-30T14:03:00Z", user=user)
+        assert then["flags"]["first_toggle"] is True
 
 
 async def test_a_moved_session_is_explained_as_it_stood_at_each_time(tested: httpx.AsyncClient, desk: Desk) -> None:

@@ -1,9 +1,10 @@
 """One user, one group, one answer: over VA.gov's endpoint, Flipper's API, the gates that Flipper's clients evaluate by
-themselves, and OFREP."""
+themselves, OFREP, Cutover's own API, and in the application's process; however an email address is written."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
+from events.plan.actors import known_as
 from projections.flags import FlagSnapshot, Window
 from services.api.app import Service, make_app
 from services.api.reads.gates import reads
 from services.tokens import Tokens
+from services.vault import hmac_key
 from services.views import Views
 from tests.unit.api.desk import NOON, Desk
+from tests.unit.in_process.client import Fed
 
 PEOPLE = ("ann", "bob", "cyd", "dee", "eve")
+TESTER_KEY = hmac_key(bytes(32))  # of the desk's vault
 TOGGLES = {"vaos": ("vaos_service_one", "vaos_service_two", "vaos_service_three"), "pay": ("pay_one", "pay_two")}
 
 minutes = st.integers(0, 180).map(lambda n: NOON + timedelta(minutes=n))
+spellings = st.sampled_from([str.lower, str.upper, str.title, str.swapcase])
 phases = st.sampled_from(["veteran_testing", "cutover", "cutover", "go_live", "rolled_back", "planned"])
 
 
@@ -53,8 +59,8 @@ def windows(draw: st.DrawFn, person: str) -> Window:
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[list[dict[str, Any]], datetime, str]:
-    """What each rollout is like, the time, and who asks."""
+def situations(draw: st.DrawFn) -> tuple[list[dict[str, Any]], datetime, str, Callable[[str], str]]:
+    """What each rollout is like, the time, who asks, and how they write an email address."""
     parts = []
     for rollout in TOGGLES:
         actor = draw(st.sampled_from(["account", "email", "cookie"]))
@@ -68,7 +74,7 @@ def situations(draw: st.DrawFn) -> tuple[list[dict[str, Any]], datetime, str]:
             "windows": [draw(windows(person)) for person in testing],
         }
         parts.append(part)
-    return parts, draw(minutes), draw(st.sampled_from((*PEOPLE, "somebody else")))
+    return parts, draw(minutes), draw(st.sampled_from((*PEOPLE, "somebody else"))), draw(spellings)
 
 
 class World:
@@ -111,26 +117,35 @@ class World:
         flags.hear(heard, heard.revision)
         return heard
 
-    async def ask(self, user: str, actor: str) -> dict[str, dict[str, bool]]:
-        """What every API says of this user, by API and toggle."""
+    async def ask(self, user: str, snapshot: FlagSnapshot) -> dict[str, dict[str, bool]]:
+        """What every API says of this user, by API and toggle; of `snapshot` at least."""
         transport = httpx.ASGITransport(app=self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://x", headers=self.headers) as client:
-            name = "cookie_id" if actor == "cookie" else "user"
+            name = "cookie_id" if snapshot.actor == "cookie" else "user"
             toggles = (await client.get("/v0/feature_toggles", params={name: user})).json()["data"]["features"]
             actors = (await client.get(f"/flipper/actors/{quote(user)}")).json()["features"]
             features = (await client.get("/flipper/features?exclude_gate_names=true")).json()["features"]
             context = {"context": {"targetingKey": user}}
             flags = (await client.post("/ofrep/v1/evaluate/flags", json=context)).json()["flags"]
+            own = (await client.get(f"/v1/rollouts/{snapshot.rollout}/flags", params={"user": user})).json()["flags"]
+        in_process = Fed(key=TESTER_KEY)
+        in_process.clock.wall = self.desk.flags.now
+        in_process.feed(snapshot)
         return {
             "va.gov": {each["name"]: each["value"] for each in toggles},
             "ofrep": {each["key"]: each["value"] for each in flags},
+            "own": own,
+            "in process": {key: in_process.provider.is_on(key, user) for key in snapshot.toggles},
             "actors": {key: found["enabled"] for key, found in actors.items()},
-            "gates": {each["key"]: opened_by_the_gem(each["gates"], user) for each in features},
+            "gates": {
+                each["key"]: opened_by_the_gem(each["gates"], known_as(user, snapshot.actor)) for each in features
+            },
         }
 
 
 def opened_by_the_gem(gates: list[dict[str, Any]], flipper_id: str) -> bool:
-    """As Flipper evaluates in the application: any gate that opens. None of those that hash a name is ever set."""
+    """As Flipper evaluates in the application: any gate that opens. None of those that hash a name is ever set.
+    A `flipper_id` is an email address in lower case."""
     values = {gate["key"]: gate["value"] for gate in gates}
     assert (values["percentage_of_actors"], values["percentage_of_time"], values["groups"]) == (None, None, [])
     return values["boolean"] == "true" or flipper_id in values["actors"]
@@ -143,15 +158,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @given(situations())
 def test_every_api_gives_a_user_the_same_answer_for_all_toggles_of_a_group(
-    world: World, situation: tuple[list[dict[str, Any]], datetime, str]
+    world: World, situation: tuple[list[dict[str, Any]], datetime, str, Callable[[str], str]]
 ) -> None:
-    parts, now, person = situation
+    parts, now, person, spelling = situation
     heard = [world.hear(part) for part in parts]
     world.desk.flags.now = now
     for snapshot in heard:
-        told = asyncio.run(world.ask(as_id(person, snapshot.actor), snapshot.actor))
+        user = as_id(person, snapshot.actor)
+        told = asyncio.run(world.ask(spelling(user) if snapshot.actor == "email" else user, snapshot))
         found = {api: {values[key] for key in snapshot.toggles if key in values} for api, values in told.items()}
-        assert found["va.gov"] == found["ofrep"]
+        assert found["va.gov"] == found["ofrep"] == found["own"] == found["in process"]
         assert len(found["va.gov"]) == 1
         expected = found["ofrep"] if reads(snapshot) else set()
         assert (found["actors"], found["gates"]) == (expected, expected)

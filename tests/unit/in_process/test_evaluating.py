@@ -25,7 +25,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "projections" / "buckets.json"
 HOUR = timedelta(hours=1)
 ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 
-users = st.sampled_from(["", "u0", "u1", "u2", "Jürgen", "用户"]) | st.text(
+users = st.sampled_from(["", "u0", "u1", "U1", "u2", "Jürgen", "用户"]) | st.text(
     st.characters(blacklist_categories=["Cs"]), max_size=8
 )
 times = st.integers(0, 6).map(lambda steps: START + steps * timedelta(minutes=10))
@@ -64,6 +64,7 @@ snapshots = st.builds(
     windows=st.lists(windows, max_size=4).map(tuple),
     testers=st.just({"t-u0": hmac_of("u0"), "t-u1": hmac_of("u1")}),
     retired=st.just(("gone",)),
+    actor=st.sampled_from(["account", "email", "cookie"]),
 )
 contexts = st.dictionaries(st.sampled_from(["facility", "country"]), values, max_size=2)
 
