@@ -81,6 +81,12 @@ class ServiceProcess:
         for client in self._clients:
             client.close()
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running service."""
+        assert self._process is not None
+        return self._process.pid
+
     # -- speaking to it
 
     @property

@@ -24,8 +24,6 @@ ADMIN = "*:*.cutover-benchmark-admin"
 FRONTEND = f"*:{ENVIRONMENT}.cutover-benchmark-frontend"
 BACKEND = f"*:{ENVIRONMENT}.cutover-benchmark-backend"
 _LIMIT = "1000000000"
-
-
 _FEATURES = "/api/admin/projects/default/features"
 
 
@@ -34,26 +32,22 @@ class NotInstalled(Exception):
 
 
 class Unleash(NamedTuple):
-    """Where it is, and the process that serves."""
+    """Where it is, the process that serves, and a client that may do everything."""
 
-    url: str
+    port: int
     pid: int
+    admin: httpx.Client
 
-    def make(self, toggles: tuple[str, ...]) -> None:
-        """Toggles with one strategy each (everyone), switched off."""
-        with self._admin() as admin:
-            for toggle in toggles:
-                _fine(admin.post(f"{_FEATURES}", json={"name": toggle, "type": "release"}))
-                strategy = {"name": "flexibleRollout", "parameters": _everyone(toggle)}
-                _fine(admin.post(f"{_FEATURES}/{toggle}/environments/{ENVIRONMENT}/strategies", json=strategy))
+    def make(self, toggles: tuple[str, ...], share: int = 100) -> None:
+        """Toggles with one strategy each (so many percent of all users), switched off."""
+        for toggle in toggles:
+            _fine(self.admin.post(f"{_FEATURES}", json={"name": toggle, "type": "release"}))
+            strategy = {"name": "flexibleRollout", "parameters": _of_all(toggle, share)}
+            _fine(self.admin.post(f"{_FEATURES}/{toggle}/environments/{ENVIRONMENT}/strategies", json=strategy))
 
     def switch(self, toggle: str, on: bool) -> None:
         """One toggle; there is no call for several that readers would see as one."""
-        with self._admin() as admin:
-            _fine(admin.post(f"{_FEATURES}/{toggle}/environments/{ENVIRONMENT}/{'on' if on else 'off'}"))
-
-    def _admin(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": ADMIN}, timeout=30)
+        _fine(self.admin.post(f"{_FEATURES}/{toggle}/environments/{ENVIRONMENT}/{'on' if on else 'off'}"))
 
 
 @contextmanager
@@ -66,8 +60,10 @@ def unleash(folder: Path) -> Iterator[Unleash]:
     with (folder / "unleash.log").open("wb") as output:
         process = subprocess.Popen([node, server], cwd=folder, env=environ, stdout=output, stderr=output)
     try:
-        _wait(process, f"http://127.0.0.1:{port}", folder / "unleash.log")
-        yield Unleash(f"http://127.0.0.1:{port}", process.pid)
+        url = f"http://127.0.0.1:{port}"
+        _wait(process, url, folder / "unleash.log")
+        with httpx.Client(base_url=url, headers={"Authorization": ADMIN}, timeout=30) as admin:
+            yield Unleash(port, process.pid, admin)
     finally:
         process.terminate()
         process.wait(30)
@@ -122,8 +118,8 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise RuntimeError(f"Unleash did not start: {log.read_text(errors='replace')[-2000:]}")
 
 
-def _everyone(toggle: str) -> dict[str, str]:
-    return {"rollout": "100", "stickiness": "default", "groupId": toggle}
+def _of_all(toggle: str, share: int) -> dict[str, str]:
+    return {"rollout": str(share), "stickiness": "default", "groupId": toggle}
 
 
 def _fine(answer: httpx.Response) -> None:
