@@ -10,6 +10,8 @@
 #   make bench-in-process       measures evaluating in process; ARGS=--save keeps docs/reference/benchmarks-in-process.md
 #   make bench-verify           measures the verifier on a million records; ARGS=--save keeps docs/reference/benchmarks-verify.md
 #   make bench-audit            measures pages of the audit trail; ARGS=--save keeps docs/reference/benchmarks-audit.md
+#   make bench-reads            measures flag reads, beside a bare server; ARGS=--save keeps docs/reference/benchmarks-reads.md
+#   make bench-peers            the same with Unleash in the same run, which needs npm and PostgreSQL
 #   make docs                   writes the generated parts of the README and docs/reference again
 #   make lock                   resolves pyproject.toml anew into the lock files
 
@@ -22,7 +24,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 WORKERS ?= 2
 
 .PHONY: install demo test test-live clients test-clients test-long lint types bench-audit docs lock clean
-.PHONY: bench bench-in-process bench-past bench-signals bench-verify
+.PHONY: bench bench-in-process bench-past bench-peers bench-reads bench-signals bench-verify
 .DELETE_ON_ERROR:
 
 install: .venv/.dev
@@ -89,6 +91,16 @@ bench-verify: install
 
 bench-audit: install
 	$(BIN)/python -m benchmarks.audit $(ARGS)
+
+bench-reads: install
+	$(BIN)/python -m benchmarks.reads $(ARGS)
+
+bench-peers: install benchmarks/peers/node_modules
+	$(BIN)/python -m benchmarks.reads --peers $(ARGS)
+
+benchmarks/peers/node_modules: benchmarks/peers/package-lock.json
+	npm ci --no-audit --no-fund --prefix benchmarks/peers
+	@touch $@
 
 docs: install
 	$(BIN)/python -m services.cli.reference

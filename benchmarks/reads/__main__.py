@@ -111,7 +111,7 @@ def seen_at_peer(peer: Unleash) -> list[Change]:
         for toggle in SWITCHED:
             peer.switch(toggle, on)
 
-    found = changes.switched(PEER_SWITCHES, len(SWITCHED), ask, switch, lambda _on: None)
+    found = changes.switched(PEER_SWITCHES, len(SWITCHED), ask, switch, pause=1.0)
     return [Change.of_one("Unleash frontend API", found)]
 
 

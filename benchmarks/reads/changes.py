@@ -6,6 +6,7 @@ toggles; the one who asks does so in a thread, before the command, during it and
 
 from __future__ import annotations
 
+import random
 import statistics
 import threading
 import time
@@ -64,9 +65,20 @@ class Asking(threading.Thread):
 
 
 def switched(
-    times: int, toggles: int, ask: Callable[[], int], switch: Callable[[bool], None], prepare: Callable[[bool], None]
+    times: int,
+    toggles: int,
+    ask: Callable[[], int],
+    switch: Callable[[bool], None],
+    prepare: Callable[[bool], None] = lambda _on: None,
+    *,
+    pause: float = 0.05,
 ) -> list[Seen]:
-    """Switch all toggles on and off so many times; each switch begins once the last one was seen."""
+    """Switch all toggles on and off so many times, each time after the last one was seen and a pause.
+
+    The pause is random, up to so many seconds: what looks at its database every second would otherwise always be
+    switched right after it has looked.
+    """
+    chance = random.Random(1)
     asking = Asking(ask)
     asking.start()
     found = []
@@ -74,7 +86,7 @@ def switched(
         for number in range(times):
             on = number % 2 == 0
             prepare(on)
-            time.sleep(0.02)
+            time.sleep(chance.uniform(0.01, pause))
             begin = len(asking.looks)
             switch(on)
             answered = time.monotonic()

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,17 +65,20 @@ def cutover(folder: Path) -> Iterator[Cutover]:
         up.start()
         answer = up.client().post("/v1/tokens", json={"name": "bench", "role": "reader", "titles": []})
         reader: str = answer.raise_for_status().json()["token"]
-        for group in range(0, len(SHARED), 4):
-            released(up, f"bench-shared-{group // 4}", SHARED[group : group + 4]).do("cut_over")
-        release = released(up, "bench-switched", SWITCHED, stages=["everyone"])
+        with ThreadPoolExecutor() as pool:  # each of them waits for a second to pass
+            groups = SWITCHED, *(SHARED[n : n + 4] for n in range(0, len(SHARED), 4))
+            release, *shared = pool.map(partial(released, up), (f"bench-{n}" for n in count()), groups)
+        for each in shared:
+            each.do("cut_over")
         worker = ServiceProcess(up.data, environ={"CUTOVER_NATS": running_url(up.data) or ""}, run=("run", "api"))
         stack.callback(worker.close)
         worker.start()
         yield Cutover(up, worker, reader, release)
 
 
-def released(up: ServiceProcess, rollout: str, toggles: tuple[str, ...], stages: list[str] | None = None) -> Release:
+def released(up: ServiceProcess, rollout: str, toggles: tuple[str, ...]) -> Release:
     """A release that is ready to be cut over to its first stage."""
+    stages = ["everyone"] if toggles == SWITCHED else [f"{SHARE}%", "everyone"]
     plan = small_plan(
         rollout,
         toggles,
@@ -80,7 +86,7 @@ def released(up: ServiceProcess, rollout: str, toggles: tuple[str, ...], stages:
         actor="cookie",
         testing={"waived": "nothing is tested here"},
     )
-    release = Release(up, plan | {"rollout": {"stages": stages or [f"{SHARE}%", "everyone"]}})
+    release = Release(up, plan | {"rollout": {"stages": stages}})
     release.ready_to_cut_over()
     return release
 
