@@ -28,14 +28,14 @@ from sqlalchemy import Engine
 from benchmarks.log import say
 from events import codec
 from events.facts import Attempt
-from services.attempts import keep_attempts
 from services.database import connect
-from services.folding import Folding, machine
 from services.log.protocol import Entry
-from services.rebuild import BATCH
-from services.tables import Position, generation, live_position, prepare
-from services.trail import Cursor, Filters
-from services.views import Views
+from services.projector.attempts import keep_attempts
+from services.projector.folding import Folding, machine
+from services.projector.rebuild import BATCH
+from services.projector.tables import Position, generation, live_position, prepare
+from services.views.trail import Cursor, Filters
+from services.views.views import Views
 from tests.histories import MANAGER, START, Stored, life
 
 FACTS = 1_000_000

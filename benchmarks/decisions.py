@@ -14,9 +14,9 @@ from benchmarks.measure import Load, Row, rates
 from events.facts import Actor
 from events.plan.reading import read_plan
 from events.plan.schema import Plan
-from services.engine import Engine
+from services.engine.engine import Engine
+from services.engine.messages import Accepted, Request
 from services.log.nats import JetStreamLog
-from services.messages import Accepted, Request
 from services.rollout.commands import AddNote, Adopt, Command
 
 MANAGER = Actor("u-1", "release_manager")

@@ -17,11 +17,11 @@ from projections.chain import check_chain
 from projections.flags import FlagSnapshot
 from projections.known import Known, take
 from services.database import connect
-from services.flag_bucket import FlagBucket
-from services.hot import Hot
+from services.engine.hot import Hot
+from services.flags.bucket import FlagBucket
 from services.log.nats import JetStreamLog
 from services.log.protocol import Entry
-from services.rebuild import rebuild
+from services.projector.rebuild import rebuild
 
 
 async def everything(log: JetStreamLog) -> list[Entry]:

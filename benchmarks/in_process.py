@@ -34,11 +34,11 @@ from benchmarks.log import say
 from benchmarks.measure import Row, table
 from events.facts import EVERYONE, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
-from services.connection import connect_nats
-from services.embedded import EmbeddedServer
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
+from services.flags.marks import Mark
 from services.log.streams import create_streams
-from services.marks import Mark
+from services.nats.connection import connect_nats
+from services.nats.embedded import EmbeddedServer
 
 ROUNDS = 25
 BATCH = 4_000  # evaluations a round

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from benchmarks import bare_nats, decisions, folds, other_library
 from benchmarks.measure import ROUNDS, SECONDS, Row, table
-from services.connection import connect_nats
-from services.embedded import EmbeddedServer
-from services.engine import Engine
+from services.engine.engine import Engine
 from services.log.nats import JetStreamLog
 from services.log.streams import ROLLOUTS, create_streams
+from services.nats.connection import connect_nats
+from services.nats.embedded import EmbeddedServer
 from services.rollout.commands import AddNote
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"

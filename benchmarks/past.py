@@ -23,13 +23,13 @@ from sqlalchemy import Engine
 
 from events.codec import decode
 from services.database import connect
-from services.explaining import Question
-from services.folding import Folding, machine
 from services.log.protocol import Entry
-from services.rebuild import BATCH
-from services.tables import generation, prepare
-from services.vault import Vault
-from services.views import Views
+from services.people.vault import Vault
+from services.projector.folding import Folding, machine
+from services.projector.rebuild import BATCH
+from services.projector.tables import generation, prepare
+from services.views.explaining import Question
+from services.views.views import Views
 from tests.histories import History, Stored, life
 
 RECORDS = 10_000

@@ -16,14 +16,14 @@ from typing import Any, cast
 from benchmarks.plain_http import PlainHttp
 from services.api.app import make_app, server
 from services.api.service import ReadsFlags, Service
-from services.connection import Connection
 from services.database import connect
-from services.engine import Engine
+from services.engine.engine import Engine
 from services.intake.store import SignalStore
 from services.log.nats import JetStreamLog
-from services.tokens import Tokens
-from services.vault import Vault
-from services.views import Views
+from services.nats.connection import Connection
+from services.people.tokens import Tokens
+from services.people.vault import Vault
+from services.views.views import Views
 
 SUBJECT = "rollouts.signals.ci.bench"
 HEADERS = {"Content-Type": "application/cloudevents+json"}

@@ -30,15 +30,15 @@ from benchmarks.serving import HEADERS, SUBJECT, api, bare_asgi, listening, now
 from events.facts import Actor
 from events.plan.reading import read_plan
 from services.analysis.backtest import LOOKS
-from services.connection import Connection, connect_nats
-from services.embedded import EmbeddedServer
-from services.engine import Engine
+from services.engine.engine import Engine
+from services.engine.messages import Request
 from services.intake.publishing import deployed
 from services.intake.store import SignalStore
 from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
-from services.messages import Request
+from services.nats.connection import Connection, connect_nats
+from services.nats.embedded import EmbeddedServer
 from services.rollout.commands import Adopt
 
 RAW, NATS = "js.publish to SIGNALS, small", "signal over NATS"

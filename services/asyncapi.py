@@ -14,11 +14,11 @@ from events.readings import READING_SUBJECT, Reading
 from events.signals import Outcome
 from projections.flags import FlagSnapshot
 from services import json_schemas
+from services.engine.messages import Reply, Request
+from services.flags.marks import MARK, Mark
 from services.intake.store import OUTCOME
 from services.json_schemas import Json
 from services.log import streams
-from services.marks import MARK, Mark
-from services.messages import Reply, Request
 from services.notary.kept import SUBJECT as CHECKPOINT_SUBJECT
 from services.rollout.commands import Command
 

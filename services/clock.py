@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 from events.facts import Actor
 from services.ending import end_if_cancelled
+from services.engine.messages import Ask, Refusal, Request
 from services.following import Followed, follow
 from services.log.protocol import Entry, Log
-from services.messages import Ask, Refusal, Request
 from services.rollout.due import Due, agenda, due
 from services.rollout.state import Rollout
 

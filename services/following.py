@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.ending import end_if_cancelled
-from services.hot import Hot
+from services.engine.hot import Hot
 from services.log.protocol import Entry, Log, LogError
 from services.rollout.state import Rollout
 

@@ -21,20 +21,18 @@ import uvicorn
 from faststream.nats import NatsBroker
 from sqlalchemy import Engine as Database
 
-from services import rebuild as rebuilding
 from services.analysis.house import Measuring
 from services.analysis.monitor import Monitor
 from services.api.app import make_app, server
 from services.api.service import Notarized, Service
 from services.clock import Clock
-from services.connection import Connection, connect_in_time, connect_nats
-from services.conversation import RemoteEngine
-from services.conversation import serve as serve_commands
 from services.database import connect
-from services.embedded import EmbeddedServer, running_url
-from services.engine import Engine
-from services.flag_bucket import FlagBucket
-from services.flag_reader import FlagReader
+from services.engine.conversation import RemoteEngine
+from services.engine.conversation import serve as serve_commands
+from services.engine.engine import Engine
+from services.engine.messages import Ask
+from services.flags.bucket import FlagBucket
+from services.flags.reader import FlagReader
 from services.herald.beginning import first_start
 from services.herald.herald import Herald
 from services.herald.receivers import receivers
@@ -42,22 +40,24 @@ from services.intake.store import SignalStore
 from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
-from services.messages import Ask
+from services.nats.connection import Connection, connect_in_time, connect_nats
+from services.nats.embedded import EmbeddedServer, running_url
+from services.nats.skew import skew_problem
 from services.notary.checkpoint import Checkpoint
 from services.notary.cutover_verify import Result
 from services.notary.kept import CheckpointStream
 from services.notary.live import verify_live
 from services.notary.notary import Notary
 from services.notary.rotation import rotate
-from services.projector import Projector
+from services.people.testers import Refresh, Testers, nothing_to_refresh
+from services.people.tokens import Tokens
+from services.people.vault import Vault, vault_key
+from services.projector import rebuild as rebuilding
+from services.projector.projector import Projector
+from services.projector.same_log import disagreement
 from services.record_feed import RecordFeed
-from services.same_log import disagreement
 from services.settings import Settings
-from services.skew import skew_problem
-from services.testers import Refresh, Testers, nothing_to_refresh
-from services.tokens import Tokens
-from services.vault import Vault, vault_key
-from services.views import Views
+from services.views.views import Views
 
 logger = logging.getLogger("cutover")
 

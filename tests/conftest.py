@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from services.connection import Connection, connect_nats
 from services.database import connect
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
+from services.nats.connection import Connection, connect_nats
 from tests import browser, postgres_process, prometheus_process
 from tests.clients import published
 from tests.nats_process import NatsProcess

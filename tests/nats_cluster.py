@@ -17,9 +17,9 @@ import nats.errors
 from msgspec import Struct
 from nats.js.errors import ServiceUnavailableError
 
-from services.connection import Connection, connect_nats
 from services.log.streams import create_streams
-from services.nats_server import find_server
+from services.nats.connection import Connection, connect_nats
+from services.nats.process import find_server
 
 CONFIG = Path(__file__).resolve().parents[1] / "deploy" / "nats" / "cluster.conf"
 ROLES = ("init", "engine", "clock", "herald", "intake", "monitor", "notary", "projector", "api")

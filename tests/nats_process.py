@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from services.nats_server import find_server
+from services.nats.process import find_server
 
 READY_WITHIN = 10.0  # seconds
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from benchmarks.plain_http import Line, request
-from services.embedded import running_url
+from services.nats.embedded import running_url
 from tests.e2e.release import Release, small_plan
 from tests.service_process import ServiceProcess
 

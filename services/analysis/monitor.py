@@ -24,9 +24,9 @@ from services.analysis.judging import Sample, over_samples
 from services.analysis.measure import Measurer, Taken
 from services.analysis.readings import TROUBLES, Kept
 from services.ending import end_if_cancelled
+from services.engine.messages import Ask, Refusal, Request
 from services.following import Followed, follow
 from services.log.protocol import Entry, Log
-from services.messages import Ask, Refusal, Request
 from services.rollout import commands as c
 from services.rollout import steps
 from services.rollout.criteria import Judged

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from services.api.problems import Failed, failed, unknown_rollout
 from services.api.service import Request, service_of
-from services.past import NotYet, Past, Point
+from services.views.past import NotYet, Past, Point
 
 _REVISION = re.compile(r"[0-9]{1,18}")
 _LOST_PLUS = re.compile(r"(?<=T)(\S+) (?=\d\d:?\d\d$)")

@@ -22,7 +22,7 @@ from services.api.described import ROLLOUT, Answer, several
 from services.api.freshness import views_caught_up
 from services.api.problems import unknown_rollout
 from services.api.service import Request, service_of
-from services.exporting import begun, exported
+from services.views.exporting import begun, exported
 
 
 class Page(Struct, frozen=True):

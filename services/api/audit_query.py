@@ -20,7 +20,7 @@ from projections.terms import words
 from services.api.described import AT_LEAST, Param
 from services.api.problems import failed
 from services.api.service import Request
-from services.trail import BadCursor, Cursor, Filters, read_cursor
+from services.views.trail import BadCursor, Cursor, Filters, read_cursor
 
 DEFAULT = 100
 MOST = 1000

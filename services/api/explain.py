@@ -21,8 +21,8 @@ from services.api.freshness import views_caught_up
 from services.api.problems import failed
 from services.api.reading import convert, read_json
 from services.api.service import Request, service_of
-from services.explaining import Explained, Question
-from services.past import NotYet
+from services.views.explaining import Explained, Question
+from services.views.past import NotYet
 
 READERS: tuple[Role, ...] = ("admin", "release_manager", "facilitator", "auditor")
 

@@ -20,8 +20,8 @@ from services.api.described import AS_OF, AT_LEAST, ROLLOUT, Param, described
 from services.api.freshness import flags_caught_up, views_caught_up
 from services.api.problems import Failed, failed
 from services.api.service import Request, service_of
-from services.explaining import answered
-from services.past import Past
+from services.views.explaining import answered
+from services.views.past import Past
 
 ATTRIBUTE = "attribute."
 

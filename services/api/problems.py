@@ -17,10 +17,10 @@ from litestar.exceptions import HTTPException
 from msgspec import Struct
 
 from services.api.service import Request
+from services.engine.messages import Refusal
 from services.log.protocol import LogError
-from services.messages import Refusal
-from services.tokens import TokenConflict, TokenError, UnknownName
-from services.vault import VaultError
+from services.people.tokens import TokenConflict, TokenError, UnknownName
+from services.people.vault import VaultError
 
 _log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from events.plan.gaps import Path
 from events.plan.names import nearest
 from events.plan.reading import PlanError, path_words, read_plan
 from events.plan.schema import Plan
-from services import plan_file
 from services.api.bodies import OTHER, PLAN
 from services.api.problems import Failed, Place, failed, invalid_plan
-from services.plan_file import PlanFileError
+from services.plan import file as plan_file
+from services.plan.file import PlanFileError
 from services.rollout.commands import INSIDE, Adopt, Command, RevisePlan
 
 KINDS: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Command)}

@@ -23,9 +23,9 @@ from services.api.problems import Failed, failed, unknown_rollout
 from services.api.service import Request, service_of
 from services.api.testers import READERS
 from services.log.protocol import Log
-from services.past import Point
-from services.records import NotIntact, Stored, records_of
-from services.vault import ERASED, Vault, VaultError
+from services.people.vault import ERASED, Vault, VaultError
+from services.views.past import Point
+from services.views.records import NotIntact, Stored, records_of
 
 FORMATS = {"md": "text/markdown; charset=utf-8; variant=GFM", "html": "text/html; charset=utf-8"}
 NAMES = {"": "", "md": "md", "markdown": "md", "html": "html"}

@@ -18,7 +18,6 @@ from events.facts import Fact, Phase
 from events.plan.names import IDENTIFIER
 from events.plan.schema import Plan
 from projections.rollouts import RolloutRow
-from services import messages
 from services.api.access import actor_of
 from services.api.answers import answer
 from services.api.asof import as_of, not_yet, past
@@ -27,11 +26,12 @@ from services.api.freshness import views_caught_up
 from services.api.problems import failed, refused, unknown_rollout
 from services.api.reading import read_command, read_written_plan
 from services.api.service import Request, service_of
-from services.messages import Accepted, Refusal
-from services.past import NotYet, Point
+from services.engine import messages
+from services.engine.messages import Accepted, Refusal
 from services.rollout.commands import Adopt, Command
 from services.rollout.state import Rollout
 from services.rollout.status import Status, status
+from services.views.past import NotYet, Point
 
 _KEY = re.compile(r"[!-~]{1,200}")
 _YAML = ("application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "text/plain", "")

@@ -16,16 +16,16 @@ import litestar
 from events.signals import Origin, Outcome
 from projections.flags import FlagSnapshot
 from services.analysis.readings import Kept as KeepsReadings
-from services.flag_states import FlagState
+from services.engine.messages import Ask
+from services.flags.states import FlagState
 from services.intake.store import Kept, Listed
 from services.log.protocol import Log
-from services.messages import Ask
 from services.notary.kept import CheckpointStream
+from services.people.testers import Testers
+from services.people.tokens import Tokens
+from services.people.vault import Vault
 from services.record_feed import RecordFeed
-from services.testers import Testers
-from services.tokens import Tokens
-from services.vault import Vault
-from services.views import Views
+from services.views.views import Views
 
 Request: TypeAlias = litestar.Request[Any, Any, Any]
 

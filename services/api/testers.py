@@ -21,9 +21,9 @@ from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
 from services.api.reading import read_json
 from services.api.service import Request, service_of
+from services.people.testers import CannotErase
+from services.people.vault import ERASED, Vault, VaultError
 from services.rollout.state import Session
-from services.testers import CannotErase
-from services.vault import ERASED, Vault, VaultError
 
 READERS: tuple[Role, ...] = ("admin", "release_manager", "facilitator")
 ERASERS: tuple[Role, ...] = ("admin", "facilitator")

@@ -18,7 +18,7 @@ from services.api.freshness import views_caught_up
 from services.api.problems import failed
 from services.api.reading import convert, read_json
 from services.api.service import Request, service_of
-from services.tokens import TokenChange, TokenRow
+from services.people.tokens import TokenChange, TokenRow
 
 
 class NewToken(Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,8 +11,8 @@ from pathlib import Path
 from events.plan.schema import Plan
 from services.cli.screen import Finding
 from services.client import CannotAsk
-from services.plan_file import MOST_BYTES, PlanFile, PlanFileError
-from services.plan_file import read as read_plan
+from services.plan.file import MOST_BYTES, PlanFile, PlanFileError
+from services.plan.file import read as read_plan
 
 STDIN = Path("-")
 

@@ -17,7 +17,7 @@ from events.plan.written import json_schema, starter
 from services.cli.planfile import load
 from services.cli.screen import WANTING, AsJson, Finding, bullets, out, print_json, say
 from services.client import CannotAsk
-from services.plan_file import PlanFile
+from services.plan.file import PlanFile
 
 plans = typer.Typer(help="Write and check release plans.", no_args_is_help=True)
 PlanPath = Annotated[

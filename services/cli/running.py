@@ -77,7 +77,7 @@ def run(
 ) -> None:
     """Run one part of the service as a process of its own, against a shared NATS and database."""
     from services import up as service
-    from services.connection import without_password
+    from services.nats.connection import without_password
 
     chosen = settings_with(ctx, host=host, port=port, data=data, nats_url=nats)
     if not chosen.nats_url:
@@ -136,9 +136,9 @@ def settings_with(ctx: typer.Context, **given: Any) -> Settings:
 
 def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end; Ctrl-C is an ordinary end, and what the surroundings deny is said in words."""
-    from services.embedded import FolderInUse
     from services.log.protocol import LogError
-    from services.nats_server import ServerFailed
+    from services.nats.embedded import FolderInUse
+    from services.nats.process import ServerFailed
 
     try:
         return asyncio.run(work)

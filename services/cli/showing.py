@@ -27,7 +27,7 @@ from services.cli.screen import WANTING, AsJson, bullets, out, print_json, say
 from services.cli.times import local, span
 from services.cli.wording import PLANS, RUNNING
 from services.client import CannotAsk
-from services.simulate import Happening, Simulation
+from services.plan.simulate import Happening, Simulation
 
 PACE = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 
@@ -52,7 +52,7 @@ def simulate(
     The imagined people act at once, so this is the earliest it could happen. Exit code 1 if the plan, as it stands,
     cannot reach its end.
     """
-    from services.simulate import simulate as run
+    from services.plan.simulate import simulate as run
 
     plan = load(file).plan
     found = run(plan, _start(plan, start, caller(ctx).now()))

@@ -43,7 +43,7 @@ def show_tester_key(ctx: typer.Context, data: Data = None, as_json: AsJson = Fal
     It is derived from vault.key in the data folder, so this runs where that is. It opens nothing in the vault; but
     whoever has it can tell which of the ids they know are testers'. Hand it over like a password.
     """
-    from services.vault import VaultError, held_vault_key, hmac_key
+    from services.people.vault import VaultError, held_vault_key, hmac_key
 
     try:
         key = hmac_key(held_vault_key((data or settings(ctx).data) / "vault.key")).hex()

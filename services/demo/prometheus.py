@@ -17,7 +17,7 @@ from types import TracebackType
 import httpx
 
 from services.client import CannotAsk
-from services.nats_server import bound
+from services.nats.process import bound
 
 EVERY = "1s"  # between scrapes
 PATIENCE = 30.0  # seconds until it answers

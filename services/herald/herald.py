@@ -15,12 +15,12 @@ from functools import partial
 
 from events.facts import Actor, Channel
 from services.ending import end_if_cancelled
+from services.engine.messages import Accepted, Ask, Request
 from services.following import follow
 from services.herald.outcome import Again, NotSent, Outcome, Receiver, Sent
 from services.herald.owed import Debt, Owed
 from services.herald.wording import pasted
 from services.log.protocol import Entry, Log, LogError
-from services.messages import Accepted, Ask, Request
 from services.rollout.commands import RecordDelivery
 
 logger = logging.getLogger("cutover.herald")

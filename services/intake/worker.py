@@ -22,6 +22,7 @@ from events.facts import Actor
 from events.signals import Effect, Origin, Outcome, Result, Signal, Told
 from services.analysis.readings import Kept
 from services.ending import end_if_cancelled
+from services.engine.messages import Accepted, Ask, Refusal, Reply, Request
 from services.intake import cloudevents, readings, rules
 from services.intake.rules import Order
 from services.intake.standing import Standings
@@ -30,7 +31,6 @@ from services.intake.understanding import arrived, identify, understand
 from services.intake.wrong import NotUnderstood
 from services.log.protocol import Log, LogError
 from services.log.streams import SIGNALS
-from services.messages import Accepted, Ask, Refusal, Reply, Request
 
 logger = logging.getLogger("cutover.intake")
 

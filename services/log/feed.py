@@ -17,9 +17,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from events.codec import rollout_of
-from services.connection import Connection
 from services.log.protocol import Entry
 from services.log.requests import Requests, Unknown
+from services.nats.connection import Connection
 
 BATCH = 2000  # messages asked for at once; again at half
 BATCH_BYTES = 16 * 1024 * 1024

@@ -14,7 +14,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services.connection import Connection
+from services.nats.connection import Connection
 
 
 class Unknown(Exception):

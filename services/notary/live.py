@@ -20,7 +20,7 @@ from services.notary import keys
 from services.notary.cutover_verify import CHUNK, Finding, Result, Scanned, read_key, scan, verify
 from services.notary.export import record_line
 from services.notary.kept import CheckpointStream, Folder
-from services.tables import Generation, Position, read
+from services.projector.tables import Generation, Position, read
 
 
 async def verify_live(

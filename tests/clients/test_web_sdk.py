@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser
 
-from services.embedded import running_url
+from services.nats.embedded import running_url
 from tests.browser import browser, page
 from tests.clients.published import WebSdk, needs_node, site
 from tests.e2e.release import Release, small_plan

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from services.connection import Connection
 from services.database import connect
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
 from services.log.memory import MemoryLog
 from services.log.protocol import Entry
 from services.log.streams import create_streams
-from services.projector import Projector
-from services.views import Views
+from services.nats.connection import Connection
+from services.projector.projector import Projector
+from services.views.views import Views
 from tests.connected.test_projector import Appender, now, running, until, written
 from tests.histories import History
 

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from services import asyncapi
-from services.connection import connect_nats
 from services.log.streams import wanted
+from services.nats.connection import connect_nats
 from tests.cdevents import deploy, structured
 from tests.e2e.release import Release, small_plan
 from tests.nats_process import NatsProcess

@@ -18,11 +18,11 @@ from events.facts import EVERYONE
 from events.readings import Reading
 from projections.flags import FlagSnapshot
 from services.analysis.readings import JetStreamReadings
-from services.connection import CannotConnect, connect_nats
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
+from services.flags.marks import Mark
 from services.log.nats import JetStreamLog
 from services.log.streams import problems, wait_for_streams, wanted
-from services.marks import Mark
+from services.nats.connection import CannotConnect, connect_nats
 from tests.histories import START
 from tests.nats_cluster import APPLICATION, ROLES, Cluster, start_cluster, streams_on_three_nodes
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from services.connection import connect_nats, without_password
-from services.embedded import EmbeddedServer, FolderInUse, running_url
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
-from services.nats_server import ServerFailed, find_server
+from services.nats.connection import connect_nats, without_password
+from services.nats.embedded import EmbeddedServer, FolderInUse, running_url
+from services.nats.process import ServerFailed, find_server
 
 pytestmark = pytest.mark.connected
 
@@ -114,7 +114,7 @@ async def test_a_second_one_on_the_folder_is_told_who_has_it(server: EmbeddedSer
 SCRIPT = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from services.embedded import EmbeddedServer
+from services.nats.embedded import EmbeddedServer
 
 async def main():
     server = EmbeddedServer(Path(sys.argv[1]))

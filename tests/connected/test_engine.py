@@ -12,10 +12,10 @@ from nats.js import JetStreamContext
 from events.codec import decode, decode_attempt
 from events.facts import Actor
 from events.plan.reading import read_plan
-from services.connection import Connection
-from services.engine import Engine
+from services.engine.engine import Engine
+from services.engine.messages import Accepted, Refusal, Reply, Request
 from services.log.nats import JetStreamLog
-from services.messages import Accepted, Refusal, Reply, Request
+from services.nats.connection import Connection
 from services.rollout import commands as c
 
 pytestmark = pytest.mark.connected

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from events.facts import EVERYONE, NOBODY, TESTERS
 from projections.flags import FlagSnapshot, Window, decode, encode, evaluate
-from services.connection import Connection
-from services.flag_bucket import FlagBucket, FlagReader
+from services.flags.bucket import FlagBucket, FlagReader
+from services.flags.marks import MARK, Mark
 from services.log.streams import create_streams
-from services.marks import MARK, Mark
+from services.nats.connection import Connection
 from tests.histories import START
 from tests.nats_process import NatsProcess
 

@@ -22,13 +22,13 @@ from events.facts import Actor, Announced
 from events.plan.reading import read_plan
 from events.plan.schema import Plan
 from services.database import connect
-from services.engine import Engine
+from services.engine.engine import Engine
+from services.engine.messages import Accepted, Refusal, Reply, Request
 from services.herald import outcome
 from services.herald.beginning import first_start, started
 from services.herald.herald import Herald
 from services.herald.receivers import receivers
 from services.log.nats import JetStreamLog
-from services.messages import Accepted, Refusal, Reply, Request
 from services.rollout import commands as c
 from services.settings import from_environment
 from tests.receivers import Mishap, Receivers, receiving

@@ -25,10 +25,10 @@ from openfeature.provider import ProviderStatus
 
 from events.facts import EVERYONE, NOBODY, TESTERS
 from projections.flags import FlagSnapshot, Window
-from services.connection import Connection
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
+from services.flags.marks import Mark
 from services.log.streams import create_streams
-from services.marks import Mark
+from services.nats.connection import Connection
 from tests.histories import START
 from tests.nats_process import NatsProcess
 from tests.unit.in_process.client import KEY, hmac_of

@@ -20,19 +20,19 @@ from events.facts import Actor, DeployReported, EvidenceRecorded, Halted, PhaseE
 from events.plan.reading import read_plan
 from events.signals import Outcome
 from services.api.app import Service, make_app
-from services.connection import Connection
 from services.database import connect
-from services.engine import Engine
+from services.engine.engine import Engine
+from services.engine.messages import Accepted, Ask, Refusal, Reply, Request
 from services.intake.store import CONSUMER, SignalStore
 from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.protocol import Unavailable
 from services.log.streams import OUTCOMES, SIGNALS
-from services.messages import Accepted, Ask, Refusal, Reply, Request
+from services.nats.connection import Connection
+from services.people.tokens import Tokens
+from services.people.vault import Vault
 from services.rollout import commands as c
-from services.tokens import Tokens
-from services.vault import Vault
-from services.views import Views
+from services.views.views import Views
 from tests.cdevents import binary, deploy, examples, structured
 from tests.nats_process import NatsProcess
 from tests.unit.api.desk import Flags

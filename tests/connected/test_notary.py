@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from nats.js import JetStreamContext
 
-from services.connection import Connection
 from services.log.nats import JetStreamLog
 from services.log.protocol import Entry
 from services.log.streams import create_streams
+from services.nats.connection import Connection
 from services.notary import keys
 from services.notary.checkpoint import Checkpoint, read_checkpoint
 from services.notary.kept import CheckpointStream, Folder

@@ -15,16 +15,16 @@ from sqlalchemy import Engine
 from events import codec
 from events.facts import Attempt
 from projections.flags import FlagSnapshot, decode
-from services.connection import Connection
 from services.database import connect
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
 from services.log.memory import MemoryLog
 from services.log.nats import JetStreamLog
 from services.log.protocol import Entry, Log
 from services.log.streams import create_streams
-from services.projector import Projector
-from services.tables import dump
-from services.views import Views
+from services.nats.connection import Connection
+from services.projector.projector import Projector
+from services.projector.tables import dump
+from services.views.views import Views
 from tests.histories import MANAGER, START, History, Stored, records
 
 pytestmark = pytest.mark.connected

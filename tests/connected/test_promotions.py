@@ -20,9 +20,9 @@ from services.analysis.monitor import Monitor
 from services.analysis.prometheus import Prometheus
 from services.analysis.readings import MemoryReadings, take_reading
 from services.clock import CLOCK
-from services.engine import Engine
+from services.engine.engine import Engine
+from services.engine.messages import Accepted, Refusal, Reply, Request
 from services.log.memory import MemoryLog
-from services.messages import Accepted, Refusal, Reply, Request
 from services.rollout import commands as c
 from services.rollout.due import due
 from services.rollout.measured import Measurement

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, inspect
 
-from services.connection import Connection
 from services.database import connect
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
 from services.log.nats import JetStreamLog
-from services.projector import Projector
-from services.rebuild import rebuild
-from services.tables import begin_generation, dump, generation
-from services.views import Views
+from services.nats.connection import Connection
+from services.projector.projector import Projector
+from services.projector.rebuild import rebuild
+from services.projector.tables import begin_generation, dump, generation
+from services.views.views import Views
 from tests.connected.test_projector import Appender, now, running
 from tests.histories import History, Stored, records
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from nats.js import JetStreamContext, api
 
-from services.connection import Connection
 from services.log.nats import JetStreamLog
 from services.log.protocol import Unavailable
 from services.log.streams import create_streams, problems, wait_for_streams, wanted
+from services.nats.connection import Connection
 
 pytestmark = pytest.mark.connected
 

@@ -25,11 +25,11 @@ with warnings.catch_warnings():  # testcontainers 4.15 warns of its own decorato
     warnings.simplefilter("ignore", DeprecationWarning)
     from testcontainers.community.nats import NatsContainer
 
-from services.connection import connect_nats
 from services.log.nats import JetStreamLog
 from services.log.protocol import Entry
 from services.log.streams import create_streams
-from services.nats_server import find_server
+from services.nats.connection import connect_nats
+from services.nats.process import find_server
 
 pytestmark = [
     pytest.mark.containers,

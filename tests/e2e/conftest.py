@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.embedded import running_url
+from services.nats.embedded import running_url
 from tests.service_process import ServiceProcess
 
 

@@ -14,7 +14,7 @@ from openfeature.provider import ProviderStatus
 from typer.testing import CliRunner
 
 from services.cli import app
-from services.embedded import running_url
+from services.nats.embedded import running_url
 from tests.e2e.release import Release, small_plan
 from tests.service_process import ServiceProcess
 

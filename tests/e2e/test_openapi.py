@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from services.identity import ROLES
+from services.people.identity import ROLES
 from tests.e2e.release import Release, small_plan
 from tests.openapi_contract import CONTRACT
 from tests.service_process import ServiceProcess

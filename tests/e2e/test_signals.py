@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.connection import connect_nats
+from services.nats.connection import connect_nats
 from tests.cdevents import deploy, structured
 from tests.e2e.release import Release, small_plan
 from tests.nats_process import NatsProcess

@@ -16,10 +16,10 @@ from sqlalchemy import text as sql
 from typer.testing import CliRunner, Result
 
 from services.cli import app
-from services.connection import connect_nats
-from services.embedded import running_url
-from services.hot import Hot
+from services.engine.hot import Hot
 from services.log.nats import JetStreamLog
+from services.nats.connection import connect_nats
+from services.nats.embedded import running_url
 from tests.e2e.release import Release, small_plan
 from tests.receivers import Receivers, receiving
 from tests.service_process import ServiceProcess, ask

@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 
-from services.connection import connect_nats
 from services.database import connect
-from services.flag_bucket import FlagBucket
+from services.flags.bucket import FlagBucket
 from services.log.nats import JetStreamLog
-from services.projector import Projector
+from services.nats.connection import connect_nats
+from services.projector.projector import Projector
 from tests.histories import START
 
 

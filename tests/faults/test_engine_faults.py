@@ -20,12 +20,12 @@ import pytest
 from events.codec import decode
 from events.facts import Actor
 from events.plan.reading import read_plan
-from services.connection import Connection, connect_nats
-from services.conversation import RemoteEngine
-from services.hot import Hot
+from services.engine.conversation import RemoteEngine
+from services.engine.hot import Hot
+from services.engine.messages import Accepted, Request
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams
-from services.messages import Accepted, Request
+from services.nats.connection import Connection, connect_nats
 from services.rollout import commands as c
 from tests.nats_process import NatsProcess
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from projections.flags import FlagSnapshot, decode
-from services.connection import Connection
 from services.database import connect
-from services.flag_bucket import FlagBucket, FlagReader
+from services.flags.bucket import FlagBucket, FlagReader
 from services.log.nats import JetStreamLog
-from services.projector import Projector
-from services.views import Views
+from services.nats.connection import Connection
+from services.projector.projector import Projector
+from services.views.views import Views
 from tests.connected.test_projector import Appender, now, running, until, written
 from tests.histories import History
 from tests.nats_process import NatsProcess

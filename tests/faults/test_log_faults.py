@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from services.connection import connect_nats
 from services.log.nats import JetStreamLog
 from services.log.protocol import Conflict, Entry, Gap, LogFull, Unavailable
 from services.log.streams import create_streams
+from services.nats.connection import connect_nats
 from tests.nats_process import NatsProcess
 
 pytestmark = [pytest.mark.connected, pytest.mark.faults, pytest.mark.timeout(300)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import inspect
 
-from services import tokens, vault
 from services.database import connect, kept
+from services.people import tokens, vault
 
 AT_ONCE = 8
 

@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy import Engine
 
 from projections.audit import AuditRow
-from services import exporting
 from services.database import connect
-from services.exporting import begun, exported
-from services.folding import Folding, machine
 from services.log.protocol import Entry
-from services.tables import begin_generation, drop_all_but_live, generation, live_position, prepare, swap
-from services.trail import Filters, Page
-from services.views import Views
+from services.projector.folding import Folding, machine
+from services.projector.tables import begin_generation, drop_all_but_live, generation, live_position, prepare, swap
+from services.views import exporting
+from services.views.exporting import begun, exported
+from services.views.trail import Filters, Page
+from services.views.views import Views
 from tests.histories import records
 
 COUNT = 3000

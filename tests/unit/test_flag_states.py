@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from events.facts import EVERYONE, NOBODY
 from projections.flags import FlagSnapshot, Window
-from services import flag_states
-from services.flag_states import KEPT_FOR, FlagStates
+from services.flags import states as flag_states
+from services.flags.states import KEPT_FOR, FlagStates
 from tests.histories import START
 
 NAMES = ("one", "two", "three")

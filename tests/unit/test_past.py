@@ -13,14 +13,14 @@ from sqlalchemy import Engine
 from events.codec import decode
 from events.facts import PlanRevised
 from projections.known import Known, take
-from services import past
 from services.database import connect
-from services.folding import Folding, machine
 from services.log.protocol import Entry
-from services.past import NotYet, Past
+from services.projector.folding import Folding, machine
+from services.projector.tables import generation, prepare
 from services.rollout.state import Rollout, apply
-from services.tables import generation, prepare
-from services.views import Views
+from services.views import past
+from services.views.past import NotYet, Past
+from services.views.views import Views
 from tests.histories import START, History, plan, records
 
 

@@ -163,8 +163,8 @@ def test_no_module_is_named_for_nothing() -> None:
 
 
 def test_this_check_sees_imports_inside_functions_and_relative_ones() -> None:
-    source = ast.parse("def f():\n    import services.engine\n\ndef g():\n    from ..codec import decode\n")
+    source = ast.parse("def f():\n    import services.engine.engine\n\ndef g():\n    from ..codec import decode\n")
     assert [name for _, name in imported(source, package=["events", "plan"])] == [
-        "services.engine",
+        "services.engine.engine",
         "events.codec.decode",
     ]

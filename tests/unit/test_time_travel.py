@@ -21,14 +21,14 @@ from sqlalchemy import Engine, StaticPool, create_engine
 from events import facts as f
 from events.codec import decode
 from events.facts import Record
-from services import past
 from services.database import connect
-from services.explaining import Question
-from services.folding import Folding, machine
 from services.log.protocol import Entry
-from services.tables import generation, prepare
-from services.vault import Vault
-from services.views import Views
+from services.people.vault import Vault
+from services.projector.folding import Folding, machine
+from services.projector.tables import generation, prepare
+from services.views import past
+from services.views.explaining import Question
+from services.views.views import Views
 from tests.histories import START
 from tests.hypothesis_profiles import HISTORIES
 from tests.unit.test_past import refolded

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from events.facts import Actor
-from services.tokens import ROLES, TokenConflict, TokenError, Tokens, UnknownName, token_changes, tokens
+from services.people.tokens import ROLES, TokenConflict, TokenError, Tokens, UnknownName, token_changes, tokens
 
 NOON = datetime(2022, 7, 29, 12, tzinfo=UTC)
 

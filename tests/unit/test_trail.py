@@ -21,13 +21,13 @@ from projections import rollouts
 from projections.audit import AuditRow
 from projections.rollouts import RolloutRow
 from projections.terms import words
-from services.attempts import keep_attempts
 from services.database import connect
-from services.folding import Folding, machine
 from services.log.protocol import Entry
-from services.tables import Position, begin_generation, generation, live_position, position_of, prepare, swap
-from services.trail import Filters, read_cursor
-from services.views import Views
+from services.projector.attempts import keep_attempts
+from services.projector.folding import Folding, machine
+from services.projector.tables import Position, begin_generation, generation, live_position, position_of, prepare, swap
+from services.views.trail import Filters, read_cursor
+from services.views.views import Views
 from tests.histories import MANAGER, STAKEHOLDER, START, History, Stored, records
 
 COUNT = 150

@@ -19,6 +19,19 @@ from sqlalchemy import Engine, insert, select, update
 
 from events.facts import Evidence, WorkflowResult
 from services.database import connect
+from services.people.sealing import SessionCommand
+from services.people.tester_ids import vault_ids
+from services.people.vault import (
+    ERASED,
+    NOBODY_YET,
+    Erased,
+    Vault,
+    VaultError,
+    held_vault_key,
+    hmac_key,
+    vault,
+    vault_key,
+)
 from services.rollout.commands import (
     CancelSession,
     CloseWindow,
@@ -29,9 +42,6 @@ from services.rollout.commands import (
     ScheduleSession,
     WaiveWorkflow,
 )
-from services.sealing import SessionCommand
-from services.tester_ids import vault_ids
-from services.vault import ERASED, NOBODY_YET, Erased, Vault, VaultError, held_vault_key, hmac_key, vault, vault_key
 
 KEY = bytes(range(32))
 VETERAN = "veteran-0042@example.org"

@@ -15,7 +15,7 @@ from projections.flags import Answer, FlagSnapshot, evaluate
 from services.api.reads.pins import EPOCH, Pin, parsed
 from services.api.reads.wire import Refused
 from services.api.service import ReadsFlags
-from services.flag_states import KEPT_FOR, FlagState
+from services.flags.states import KEPT_FOR, FlagState
 
 PATIENCE = 1.0  # seconds for what is on its way
 RETRY: tuple[tuple[bytes, bytes], ...] = ((b"retry-after", b"1"),)

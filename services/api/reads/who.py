@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events.facts import Actor
 from services.api.reads.moment import RETRY
 from services.api.reads.wire import Refused
-from services.tokens import Tokens
+from services.people.tokens import Tokens
 
 logger = logging.getLogger("cutover.flags")
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from services.api.app import Service, make_app
-from services.tokens import Tokens
-from services.views import Views
+from services.people.tokens import Tokens
+from services.views.views import Views
 from tests.openapi_contract import hold
 from tests.unit.api.desk import NOON, Desk
 

@@ -14,14 +14,14 @@ from sqlalchemy import Engine
 
 from events.codec import decode
 from projections.flags import FlagSnapshot, answers, fold
-from services import engine
 from services.database import connect
-from services.flag_states import FlagState, FlagStates
-from services.folding import Folding, machine
+from services.engine import engine
+from services.engine.messages import Accepted, Refusal, Reply, Request
+from services.flags.states import FlagState, FlagStates
 from services.log.memory import MemoryLog
-from services.messages import Accepted, Refusal, Reply, Request
-from services.tables import generation, live_position, prepare
-from services.vault import Vault
+from services.people.vault import Vault
+from services.projector.folding import Folding, machine
+from services.projector.tables import generation, live_position, prepare
 
 NOON = datetime(2022, 7, 29, 12, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from services.api.app import Service
-from services.tokens import Tokens
-from services.views import Views
+from services.people.tokens import Tokens
+from services.views.views import Views
 from tests.unit.api.conftest import SMALL, Client
 from tests.unit.api.desk import NOON, Desk
 from tests.unit.api.test_testers import TESTED, VETERAN, send

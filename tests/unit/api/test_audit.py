@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from projections.exported import COLUMNS
-from services import exporting
-from services.attempts import take_attempts
+from services.projector.attempts import take_attempts
+from services.views import exporting
 from tests.unit.api.desk import Desk
 
 CUT_OVER = {"type": "cut_over", "reason": "too early"}

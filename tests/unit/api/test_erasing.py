@@ -9,11 +9,11 @@ import pytest
 from events.codec import decode
 from events.facts import Actor, Noted
 from events.plan.reading import read_plan
-from services import testers as people
-from services.messages import Accepted, Refusal, Request
+from services.engine.messages import Accepted, Refusal, Request
+from services.people import testers as people
+from services.people.testers import CannotErase, Erased
 from services.rollout import commands as c
-from services.testers import CannotErase, Erased
-from services.views import Views
+from services.views.views import Views
 from tests.unit.api.desk import Desk
 
 VETERAN = "veteran-0042@example.org"

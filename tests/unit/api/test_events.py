@@ -16,8 +16,8 @@ from services import event_stream
 from services.api import events
 from services.api.app import Service
 from services.event_stream import Told
+from services.people.tokens import Tokens
 from services.record_feed import MOST_OF_ONE, RecordFeed
-from services.tokens import Tokens
 from tests.unit.api.conftest import SMALL
 from tests.unit.api.desk import Desk
 from tests.unit.api.test_over_a_socket import client, token, url

@@ -20,9 +20,9 @@ from events.plan.actors import known_as
 from projections.flags import FlagSnapshot, Window
 from services.api.app import Service, make_app
 from services.api.reads.gates import reads
-from services.tokens import Tokens
-from services.vault import hmac_key
-from services.views import Views
+from services.people.tokens import Tokens
+from services.people.vault import hmac_key
+from services.views.views import Views
 from tests.unit.api.desk import NOON, Desk
 from tests.unit.in_process.client import Fed
 

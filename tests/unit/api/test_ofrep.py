@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from events.facts import EVERYONE, TESTERS, Actor, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
-from services import tokens
-from services.tokens import Tokens
+from services.people import tokens
+from services.people.tokens import Tokens
 from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 

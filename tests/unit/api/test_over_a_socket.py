@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from services.api.app import Service, make_app, server
-from services.tokens import Tokens
+from services.people.tokens import Tokens
 
 MEGABYTE = 1024 * 1024
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from events.readings import Reading
 from services.analysis.readings import MemoryReadings
 from services.api.app import Service
-from services.tokens import Tokens
-from services.views import Views
+from services.people.tokens import Tokens
+from services.views.views import Views
 from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 from tests.unit.api.test_testers import VETERAN, send

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from events.plan.schema import Plan
+from services.engine.messages import Refusal, RefusalCode
 from services.log.protocol import Unavailable
-from services.messages import Refusal, RefusalCode
 from tests.unit.api.conftest import SMALL, Client
 from tests.unit.api.desk import Desk
 

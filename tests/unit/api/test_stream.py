@@ -22,7 +22,7 @@ from services.api.app import Service, make_app, server
 from services.api.reads import stream
 from services.api.reads.tickets import CHANGES, Tickets
 from services.api.reads.wire import Refused
-from services.tokens import Tokens
+from services.people.tokens import Tokens
 from tests.unit.api.desk import NOON, Desk
 
 FLAGS = "/ofrep/v1/evaluate/flags"

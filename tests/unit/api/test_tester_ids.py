@@ -7,11 +7,11 @@ from typing import Any
 
 from events.facts import Actor
 from events.plan.reading import read_plan
-from services import testers as people
-from services.messages import Accepted, Refusal, Reply, Request
+from services.engine.messages import Accepted, Refusal, Reply, Request
+from services.people import testers as people
+from services.people.testers import Erased
 from services.rollout import commands as c
-from services.testers import Erased
-from services.views import Views
+from services.views.views import Views
 from tests.unit.api.desk import Desk
 
 VETERAN = "5f0c1a2e-veteran"

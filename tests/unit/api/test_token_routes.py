@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from services.tokens import Tokens
+from services.people.tokens import Tokens
 from tests.unit.api.conftest import Client
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from services.cli import app
 from services.cli.workflows import parse_workflows
 from services.client import CannotAsk
-from services.vault import hmac_key
+from services.people.vault import hmac_key
 
 NOWHERE = {"CUTOVER_URL": "http://127.0.0.1:1", "CUTOVER_TOKEN": "", "CUTOVER_DATA": "/nonexistent"}
 
@@ -115,7 +115,7 @@ def test_a_workflow_that_is_not_understood_is_named(text: str) -> None:
 def test_the_tester_key_is_printed_alone_where_the_vault_is_and_never_made(tmp_path: Path) -> None:
     nowhere = run("tester-key", "--data", str(tmp_path))
     assert nowhere.exit_code == 2
-    assert "vault.key cannot be read" in " ".join(nowhere.stderr.split())
+    assert "vault.keycannotberead" in "".join(nowhere.stderr.split())  # the path may be broken over lines
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "vault.key").write_bytes(bytes(range(32)))
     printed = run("tester-key", "--data", str(tmp_path))

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
-from services.plan_file import parse
-from services.simulate import Simulation, simulate
+from services.plan.file import parse
+from services.plan.simulate import Simulation, simulate
 
 PLANS = Path(__file__).parents[3] / "plans"
 START = datetime(2022, 7, 29, 13, tzinfo=UTC)

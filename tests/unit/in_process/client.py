@@ -11,7 +11,7 @@ from cutover_openfeature import CutoverProvider
 from cutover_openfeature.known import Known
 
 from projections.flags import FlagSnapshot, encode
-from services.marks import Mark, encode_mark
+from services.flags.marks import Mark, encode_mark
 from tests.histories import START
 
 KEY = bytes(range(32))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from events.plan.checks import check
 from events.plan.reading import PlanError, read_plan
 from events.plan.schema import Plan
-from services.plan_file import parse
+from services.plan.file import parse
 
 PLANS = sorted((Path(__file__).parents[3] / "plans").glob("*.yaml"))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.plan.schema import Plan
-from services.plan_file import PlanFileError, parse, read
+from services.plan.file import PlanFileError, parse, read
 
 SEED = Path(__file__).parents[3] / "plans" / "vaos-service-integration.yaml"
 

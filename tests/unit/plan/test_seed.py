@@ -15,7 +15,7 @@ import pytest
 
 from events.plan.checks import check
 from events.plan.schema import Plan, Quantity
-from services.plan_file import parse
+from services.plan.file import parse
 
 HERE = Path(__file__).parent
 PLANS = HERE.parents[2] / "plans"

@@ -11,7 +11,7 @@ import yaml
 
 from events.plan.checks import check
 from events.plan.written import json_schema, starter
-from services.plan_file import parse
+from services.plan.file import parse
 
 PLANS = sorted((Path(__file__).parents[3] / "plans").glob("*.yaml"))
 

@@ -36,7 +36,7 @@ from events.plan.schema import (
 from projections.report import Document, html, markdown, report
 from projections.report.document import Answer, answers_of, clean, web_address
 from projections.report.markdown import escaped
-from services import plan_file
+from services.plan import file as plan_file
 
 START = datetime(2022, 7, 29, 12, tzinfo=UTC)
 CODE = "Phase I: Code deployment"

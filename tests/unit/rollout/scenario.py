@@ -18,8 +18,8 @@ from events.codec import VERSION
 from events.facts import Actor, Decision, Fact, Record, WorkflowResult
 from events.plan.reading import read_plan
 from events.plan.schema import Plan
-from services.imagined import good_value
-from services.plan_file import parse
+from services.plan.file import parse
+from services.plan.imagined import good_value
 from services.rollout import commands as c
 from services.rollout import criteria, steps
 from services.rollout.asked import ALONE, Surroundings

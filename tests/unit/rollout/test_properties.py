@@ -20,8 +20,8 @@ from events.facts import Actor, ExposureSet, PhaseEntered, Record, WorkflowResul
 from events.plan.reading import read_plan
 from events.plan.schema import Plan
 from projections import flags
-from services.imagined import good_value
-from services.plan_file import parse
+from services.plan.file import parse
+from services.plan.imagined import good_value
 from services.rollout import commands as c
 from services.rollout import exposure, steps
 from services.rollout.blockers import blockers, next_move

@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from projections.flags import FlagSnapshot
 from services.ending import end_if_cancelled
-from services.flag_bucket import FlagBucket
-from services.marks import Mark
-from services.tables import Position
+from services.flags.bucket import FlagBucket
+from services.flags.marks import Mark
+from services.projector.tables import Position
 
 logger = logging.getLogger("cutover.projector")
 

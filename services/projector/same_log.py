@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from events.codec import digest
 from services.log.protocol import Log
-from services.tables import Position, prepare
+from services.projector.tables import Position, prepare
 
 
 class WrongLog(Exception):

@@ -14,13 +14,13 @@ from uuid import uuid4
 from msgspec import Struct
 
 from events.facts import Actor
+from services.engine.messages import Ask, Refusal, RefusalCode, Request
 from services.log.protocol import Log
-from services.messages import Ask, Refusal, RefusalCode, Request
-from services.publisher import TROUBLES
+from services.people.vault import Vault
+from services.projector.publisher import TROUBLES
 from services.rollout.commands import AddNote, CancelSession, CloseWindow
 from services.rollout.state import Rollout, Session
-from services.vault import Vault
-from services.views import Views
+from services.views.views import Views
 
 logger = logging.getLogger(__name__)
 

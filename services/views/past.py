@@ -24,8 +24,8 @@ from projections.known import Known, added, decode_known
 from projections.recalled import Recalled, carries_plan
 from projections.rollouts import RolloutRow
 from projections.terms import field
+from services.projector.tables import Generation, Position
 from services.rollout.state import Rollout, apply
-from services.tables import Generation, Position
 
 EVERY = 200  # records of a rollout between two that are kept
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # when nothing had been written

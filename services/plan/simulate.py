@@ -16,7 +16,7 @@ from events.codec import VERSION
 from events.facts import Actor, Phase, Record, UtcTime
 from events.plan.checks import check
 from events.plan.schema import Plan, Toggle
-from services.imagined import CLOCK, MANAGER, answer_to, move_of
+from services.plan.imagined import CLOCK, MANAGER, answer_to, move_of
 from services.rollout.asked import Surroundings
 from services.rollout.blockers import Blocker, blockers, next_move
 from services.rollout.commands import Adopt, Command

@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from events.codec import COMMAND_SUBJECT, command_subject
-from services.messages import Ask, Refusal, Reply, Request
+from services.engine.messages import Ask, Refusal, Reply, Request
 
 logger = logging.getLogger(__name__)
 

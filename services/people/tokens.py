@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 from events.facts import Actor
 from events.plan.names import nearest
 from services.database import kept
-from services.identity import (
+from services.people.identity import (
     ROLES,
     TokenConflict,
     TokenError,

@@ -21,9 +21,9 @@ from sqlalchemy import Column, Connection, Table, select
 
 from projections import audit, terms
 from projections.audit import AuditRow, Outcome, instant, place
-from services.tables import ATTEMPTS_BLOCK, AUDIT_BLOCK, Generation, Position
-from services.terms_index import TermsIndex
-from services.trail_times import places_of
+from services.projector.tables import ATTEMPTS_BLOCK, AUDIT_BLOCK, Generation, Position
+from services.projector.terms_index import TermsIndex
+from services.projector.trail_times import places_of
 
 LAST = 1 << 46  # no revision and no attempt comes near
 EVERYWHERE = place(LAST)

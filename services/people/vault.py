@@ -29,10 +29,10 @@ from sqlalchemy import Column, DateTime, Engine, LargeBinary, String, Table, del
 from sqlalchemy.exc import IntegrityError
 
 from services.database import erasing, kept
+from services.people.sealing import SessionCommand, covered
+from services.people.tester_ids import TesterIds
 from services.rollout.commands import Command, ScheduleSession
-from services.sealing import SessionCommand, covered
 from services.secret_file import made_once
-from services.tester_ids import TesterIds
 
 KEY_BYTES = 32
 SEALED = "enc:"

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence, Set
 from msgspec import Struct
 from sqlalchemy import Engine
 
-from services.attempts import take_attempts
-from services.flag_bucket import FlagBucket
-from services.folding import Folding, States, machine
+from services.flags.bucket import FlagBucket
 from services.log.protocol import Entry, Log
-from services.projector import nobody_known, stored_snapshots
-from services.publisher import Hmacs, filled
-from services.tables import Position, begin_generation, drop_all_but_live, generation, prepare, read, swap
+from services.projector.attempts import take_attempts
+from services.projector.folding import Folding, States, machine
+from services.projector.projector import nobody_known, stored_snapshots
+from services.projector.publisher import Hmacs, filled
+from services.projector.tables import Position, begin_generation, drop_all_but_live, generation, prepare, read, swap
 
 BATCH = 8000  # records a transaction: a rollout's state is written once in each
 

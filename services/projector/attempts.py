@@ -16,8 +16,8 @@ from events.facts import Attempt
 from projections.audit import attempt_values, instant
 from projections.terms import of_attempt
 from services.log.protocol import Entry, Log
-from services.tables import ATTEMPTS_BLOCK, Moved, Position, generation, live_position, position_of, put
-from services.trail_times import note_times
+from services.projector.tables import ATTEMPTS_BLOCK, Moved, Position, generation, live_position, position_of, put
+from services.projector.trail_times import note_times
 
 logger = logging.getLogger("cutover.projector")
 

@@ -16,15 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from projections.flags import FlagSnapshot
 from projections.known import decode_known
-from services.after_gap import follow_chains
-from services.attempts import take_attempts
 from services.ending import end_if_cancelled
-from services.flag_bucket import FlagBucket
-from services.folding import Changes, Folding, States, machine
+from services.flags.bucket import FlagBucket
 from services.log.protocol import Entry, Gap, Log, Unavailable
-from services.publisher import TROUBLES, Hmacs, Publisher
-from services.same_log import WrongLog, same_log
-from services.tables import Generation, Moved, Position, generation, prepare, read
+from services.projector.after_gap import follow_chains
+from services.projector.attempts import take_attempts
+from services.projector.folding import Changes, Folding, States, machine
+from services.projector.publisher import TROUBLES, Hmacs, Publisher
+from services.projector.same_log import WrongLog, same_log
+from services.projector.tables import Generation, Moved, Position, generation, prepare, read
 
 logger = logging.getLogger("cutover.projector")
 

@@ -19,12 +19,12 @@ from projections.audit import AuditRow, Outcome
 from projections.known import decode_known
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
-from services.explaining import Explained, Question, explained
-from services.folding import States, machine
-from services.past import Past, Point, began, past_of, rows_of
-from services.tables import Generation, Position, prepare, read
-from services.trail import BEGINNING, Cursor, Filters, Page, end_of, page, read_cursor, record_lines
-from services.vault import Vault
+from services.people.vault import Vault
+from services.projector.folding import States, machine
+from services.projector.tables import Generation, Position, prepare, read
+from services.views.explaining import Explained, Question, explained
+from services.views.past import Past, Point, began, past_of, rows_of
+from services.views.trail import BEGINNING, Cursor, Filters, Page, end_of, page, read_cursor, record_lines
 
 POLL = 0.02
 

@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from services.connection import CannotConnect, connect_nats
-from services.nats_server import ServerFailed, command_line, end, end_pid, find_server, launch
+from services.nats.connection import CannotConnect, connect_nats
+from services.nats.process import ServerFailed, command_line, end, end_pid, find_server, launch
 
 logger = logging.getLogger("cutover.embedded")
 

@@ -12,7 +12,7 @@ from events.codec import Unreadable, decode, digest
 from events.facts import Record
 from projections.chain import BrokenChain, check_chain
 from services.log.protocol import Entry, Log
-from services.past import Point
+from services.views.past import Point
 
 
 class Stored(NamedTuple):

@@ -34,7 +34,7 @@ from sqlalchemy.exc import DatabaseError
 
 from projections.audit import FACTS_IN_A_RECORD
 from services.database import reading
-from services.terms_index import TermsIndex
+from services.projector.terms_index import TermsIndex
 
 logger = logging.getLogger("cutover.projector")
 

@@ -16,8 +16,8 @@ from projections.flags import FlagSnapshot
 from projections.known import Known, decode_known, take
 from services.ending import end_if_cancelled
 from services.log.protocol import Log, LogError
-from services.publisher import TROUBLES, Publisher
-from services.tables import Generation, Position, read
+from services.projector.publisher import TROUBLES, Publisher
+from services.projector.tables import Generation, Position, read
 
 logger = logging.getLogger("cutover.projector")
 

@@ -24,10 +24,10 @@ from nats.js.errors import Error as JetStreamError
 
 from projections.flags import FlagSnapshot, answers, decode
 from services.ending import end_if_cancelled
-from services.flag_states import FlagState, FlagStates
-from services.last_known import Flags, LastKnown
+from services.flags.last_known import Flags, LastKnown
+from services.flags.marks import MARK, decode_mark
+from services.flags.states import FlagState, FlagStates
 from services.log.streams import FLAGS
-from services.marks import MARK, decode_mark
 
 logger = logging.getLogger("cutover.flags")
 

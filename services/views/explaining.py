@@ -20,9 +20,9 @@ from events.plan.actors import known_as
 from projections.audit import place
 from projections.explain import Asked, Ground, Why, answer, decided_by, ground, standing, words
 from projections.flags import Answer, Reason, holds
-from services.past import Past, Point, moment, past_of, snapshots_back
-from services.tables import Generation, Position
-from services.vault import Vault
+from services.people.vault import Vault
+from services.projector.tables import Generation, Position
+from services.views.past import Past, Point, moment, past_of, snapshots_back
 
 LAG = "This is by the log: a reader that lagged behind it may have answered as before a little longer."
 

@@ -19,11 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.codec import VERSION, decode, digest, encode
 from events.facts import Attempt, Evidence, Fact, Record
-from services.directory import Directory
 from services.ending import end_if_cancelled
-from services.hot import Hot, HotRollouts
+from services.engine.directory import Directory
+from services.engine.hot import Hot, HotRollouts
+from services.engine.messages import Accepted, Refusal, Reply, Request
 from services.log.protocol import Conflict, Log, LogError, LogFull, Unavailable
-from services.messages import Accepted, Refusal, Reply, Request
+from services.people.sealing import SessionCommand, about_a_tester, as_stored, by_its_id, named_to_readers
+from services.people.vault import VaultError
 from services.rollout import commands as c
 from services.rollout.access import may
 from services.rollout.asked import ALONE, Surroundings
@@ -33,8 +35,6 @@ from services.rollout.measured import Measured
 from services.rollout.measuring import PROMOTIONS
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout, apply
-from services.sealing import SessionCommand, about_a_tester, as_stored, by_its_id, named_to_readers
-from services.vault import VaultError
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from projections import cloudevents
 from projections.audit import AuditRow
 from projections.exported import End, csv_end, csv_header, csv_lines, json_end, json_lines
-from services.trail import BEGINNING, Cursor, Filters
-from services.views import Views
+from services.views.trail import BEGINNING, Cursor, Filters
+from services.views.views import Views
 
 PAGE = 500  # lines
 

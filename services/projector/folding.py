@@ -22,9 +22,9 @@ from projections.known import Known, decode_known, encode, take
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
 from services.log.protocol import Entry, Gap
-from services.past import is_kept, packed
-from services.tables import AUDIT_BLOCK, Generation, Position, put, replace_rows
-from services.trail_times import note_times
+from services.projector.tables import AUDIT_BLOCK, Generation, Position, put, replace_rows
+from services.projector.trail_times import note_times
+from services.views.past import is_kept, packed
 
 HOT = 10_000
 _PLACE_AND_TIME = itemgetter(COLUMNS.index("place"), COLUMNS.index("at"))

@@ -17,9 +17,9 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from projections.flags import FlagSnapshot, decode, encode
-from services.flag_reader import FlagReader
+from services.flags.marks import MARK, Mark, decode_mark, encode_mark
+from services.flags.reader import FlagReader
 from services.log.streams import FLAGS
-from services.marks import MARK, Mark, decode_mark, encode_mark
 
 __all__ = ["FlagBucket", "FlagReader"]
 

@@ -1,0 +1,1 @@
+"""Deciding: the only writer of the log, and how it is asked."""

@@ -1,0 +1,1 @@
+"""The NATS server: connected to, or started."""

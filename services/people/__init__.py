@@ -1,0 +1,1 @@
+"""Who is who: tokens for those who act, the vault for those who test."""

@@ -1,0 +1,1 @@
+"""A plan before there is a rollout: its file, and an imagined one."""

@@ -1,0 +1,1 @@
+"""The log folded into tables, and what is published of it."""
