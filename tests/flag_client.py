@@ -1,11 +1,14 @@
 """A client that reads flags from several processes in turn, and says to each what another has told it.
 
-One rule: it judges nothing. What it was answered is kept, with the revision that each answer named.
+One rule: it judges nothing. What it was answered is kept, with the revision that each answer named. It never waits
+for a process that is away or behind: it asks the next one.
 """
 
 from __future__ import annotations
 
 import re
+import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -27,11 +30,17 @@ class Seen(NamedTuple):
     kind: str
     revision: int
     values: tuple[bool, ...]
+    by: int  # which process; of a page load the last one
     stale: bool = False
 
     @property
     def mixed(self) -> bool:
         return len(set(self.values)) > 1
+
+
+def on_at(history: Sequence[tuple[int, bool]], revision: int) -> bool:
+    """Whether everybody has the group on at a revision, by what switched it when (revision, on or off; ascending)."""
+    return history[bisect_right(history, revision, key=lambda switched: switched[0]) - 1][1]
 
 
 class FlagClient:
@@ -40,7 +49,8 @@ class FlagClient:
     def __init__(self, services: Sequence[ServiceProcess], token: str, toggles: Sequence[str], user: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         self._clients = [httpx.Client(base_url=service.url, headers=headers, timeout=30) for service in services]
-        self._turns = cycle(self._clients)
+        self._turns = cycle(range(len(services)))
+        self._by = 0
         self._toggles = toggles
         self._context = {"targetingKey": user}
         self._etag = '"r0-0"'
@@ -48,6 +58,7 @@ class FlagClient:
         self.revision = 0
         self.seen: list[Seen] = []
         self.behind = 0  # times that a process said it does not hold yet what was seen elsewhere
+        self.away = 0  # times that a process could not be reached
         self.not_changed = 0  # answers 304
         self.begun_again = 0  # page loads whose pin another process does not hold
 
@@ -73,7 +84,7 @@ class FlagClient:
         answer = self._ask("GET", TOGGLES, params={"at_least": self.revision})
         features = {each["name"]: each for each in answer.json()["data"]["features"]}
         assert len(features) >= 2 * len(self._toggles)  # in camel case too
-        return self._saw(VA_GOV, int(answer.headers["Cutover-Revision"]), list(features.values()))
+        return self._saw(VA_GOV, int(answer.headers["Cutover-Revision"]), list(features.values()), told=answer)
 
     def page_with_a_pin(self) -> Seen:
         """One toggle after the other, each from the next process, all by the pin that came with the first."""
@@ -103,17 +114,24 @@ class FlagClient:
         return self._ask("POST", f"{FLAGS}/{key}", json={"context": {**self._context, **more}}, params=params)
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """From the next process. One that is behind says so, in whole seconds, and another is asked."""
+        """From the next process that answers. One that is behind says so, with a time to wait in whole seconds."""
         while True:
-            answer = next(self._turns).request(method, path, **request)
+            self._by = next(self._turns)
+            try:
+                answer = self._clients[self._by].request(method, path, **request)
+            except httpx.TransportError:
+                self.away += 1
+                time.sleep(0.01)
+                continue
             if answer.status_code != 503:
                 assert answer.status_code in (200, 304, 410), answer.text
                 return answer
             assert answer.headers["retry-after"].isdecimal()
             self.behind += 1
 
-    def _saw(self, kind: str, revision: int, flags: list[dict[str, Any]]) -> Seen:
+    def _saw(self, kind: str, revision: int, flags: list[dict[str, Any]], told: httpx.Response | None = None) -> Seen:
         stale = any(flag.get("reason") == "STALE" for flag in flags)
-        self.seen.append(Seen(kind, revision, tuple(flag["value"] for flag in flags), stale))
+        stale = stale or (told is not None and "Cutover-Stale-Since" in told.headers)
+        self.seen.append(Seen(kind, revision, tuple(flag["value"] for flag in flags), self._by, stale))
         self.revision = max(self.revision, revision)
         return self.seen[-1]

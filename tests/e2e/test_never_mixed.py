@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -18,7 +17,7 @@ from itertools import pairwise
 import pytest
 
 from tests.e2e.release import Release, small_plan
-from tests.flag_client import BULK, UNPINNED, FlagClient
+from tests.flag_client import BULK, UNPINNED, FlagClient, Seen, on_at
 from tests.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(900)]
@@ -66,8 +65,9 @@ class Flips:
         with self._more:
             assert self._more.wait_for(lambda: self._reads >= reads, 120)
 
-    def on_at(self, revision: int) -> bool:
-        return self.history[bisect_right(self.history, revision, key=lambda flip: flip[0]) - 1][1]
+    def right(self, seen: Seen) -> bool:
+        """Whether it is what the revision that it names says."""
+        return set(seen.values) == {on_at(self.history, seen.revision)}
 
 
 def read(client: FlagClient, flips: Flips) -> None:
@@ -103,9 +103,10 @@ def test_no_client_of_two_processes_sees_a_mixture_or_an_older_state_through_cut
     print(in_numbers(clients, flips, time.monotonic() - began))  # noqa: T201
     held_together = [each for each in seen if each.kind != UNPINNED]
     assert [each for each in held_together if each.mixed] == []
-    assert [each for each in held_together if each.values[0] != flips.on_at(each.revision)] == []
+    assert [each for each in held_together if not flips.right(each)] == []
     for client in clients:
         assert all(before.revision <= after.revision for before, after in pairwise(client.seen))
+    assert not any(client.away for client in clients)
     assert sum(each.kind == BULK for each in seen) >= READS
     assert len(flips.history) - 1 == 2 * ROUNDS
     assert {each.values[0] for each in held_together} == {True, False}
@@ -116,7 +117,7 @@ def in_numbers(clients: list[FlagClient], flips: Flips, took: float) -> str:
     """What was seen, for `pytest -s`."""
     seen = [each for client in clients for each in client.seen]
     mixed = Counter(each.kind for each in seen if each.mixed)
-    wrong = sum(each.values[0] != flips.on_at(each.revision) for each in seen if each.kind != UNPINNED)
+    wrong = sum(not flips.right(each) for each in seen if each.kind != UNPINNED)
     fell = sum(a.revision > b.revision for client in clients for a, b in pairwise(client.seen))
     return "\n".join(
         (
