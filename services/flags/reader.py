@@ -59,7 +59,8 @@ class FlagReader:
         self._heard_of: dict[str, FlagSnapshot | None] = {}  # not answered yet
         self._marked = time.monotonic()
         self._listeners: list[Callable[[], None]] = []
-        self._revision: int | None = None
+        self._revision: int | None = None  # the last mark's
+        self._position = 0
         self._held: int | None = None  # a revision marked while values before the mark may still be on their way
         self._alive_at = EPOCH
         self._alive: float | None = None  # by the monotonic clock; None: never heard
@@ -99,8 +100,12 @@ class FlagReader:
 
     @property
     def position(self) -> int:
-        """The revision up to which everything is known, 0 while cold."""
-        return self._revision or 0
+        """The revision up to which everything is known, 0 while cold. It never falls.
+
+        Where values are answered without a mark (`UNMARKED`): the latest record's that is answered from. Another
+        rollout's record before it may be missing then; but no revision ever stands for two states of one rollout.
+        """
+        return self._position
 
     @property
     def cold(self) -> bool:
@@ -181,6 +186,7 @@ class FlagReader:
                     await self._begin()
                 if self._heard_of and time.monotonic() - self._marked > UNMARKED:
                     self._publish()
+                    self._wake()
             except (errors.Error, JetStreamError, OSError) as error:
                 self._say(f"{type(error).__name__}: {error}")
             await asyncio.sleep(0.1)
@@ -255,7 +261,7 @@ class FlagReader:
         Nor is the first one after a start with a kept state: nobody knows how long it has been lying there.
         """
         mark, sequence = decode_mark(msg.data), msg.metadata.sequence.stream
-        if mark.revision < self.position or sequence == self._mark_sequence:
+        if mark.revision < (self._revision or 0) or sequence == self._mark_sequence:
             return
         if self._mark_sequence or self._alive_at == EPOCH:
             self._alive, self._alive_at = self._monotonic(), self._wall()
@@ -268,15 +274,21 @@ class FlagReader:
             self._revision, self._flags_changed = self._held, True
         self._held = None
         self._publish()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have those look who wait for a revision."""
         self._moved.set()
         self._moved = asyncio.Event()
 
     def _publish(self) -> None:
         """What was heard is answered from now on, all of it at once."""
-        if not self._heard_of and self.position == self.state.revision:
-            return
         changes, self._heard_of = self._heard_of, {}
-        if self._states.publish(changes, self.position):
+        latest = (snapshot.revision for snapshot in changes.values() if snapshot is not None)
+        self._position = max(self._position, self._revision or 0, *latest)
+        if not changes and self._position == self.state.revision:
+            return
+        if self._states.publish(changes, self._position):
             for listener in tuple(self._listeners):
                 try:
                     listener()

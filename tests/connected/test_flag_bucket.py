@@ -153,6 +153,27 @@ async def test_a_mark_from_a_projector_left_behind_is_no_sign_of_life(
         assert reader.position == 10
 
 
+async def test_what_is_answered_without_a_mark_has_its_own_revision_and_changes_no_earlier_one(
+    bucket: FlagBucket, nats_client: Connection, tmp_path: Path
+) -> None:
+    """A projector that is killed between a value and its mark: the value is answered, after two seconds."""
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, tmp_path) as reader:
+        await bucket.write([replace(OFF, revision=13)])
+        assert not await reader.wait_for(11, 0.2)
+        assert await reader.wait_for(13, 10)
+        assert (reader.state.revision, reader.snapshot("vaos")) == (13, replace(OFF, revision=13))
+        before = reader.past(10)
+        assert before is not None
+        assert before.snapshots == {"vaos": ON}
+    async with reading(nats_client, tmp_path) as reader:
+        assert (reader.state.revision, reader.position) == (13, 13)
+        await bucket.mark(mark(12))  # of a projector that comes after it
+        await bucket.mark(mark(14))
+        assert await reader.wait_for(14, 5)
+
+
 async def test_a_restart_of_the_server_leaves_no_blind_time(
     bucket: FlagBucket, nats_client: Connection, nats_server: NatsProcess
 ) -> None:
