@@ -122,7 +122,7 @@ def held_together(release: Release, clients: Sequence[FlagClient]) -> None:
     for client in clients:
         assert all(before.revision <= after.revision for before, after in pairwise(client.seen))
         for seen in client.seen:
-            assert set(seen.values) == {on_at(history, seen.revision)}, (seen, history)
+            assert set(seen.values) == {on_at(history, seen.revision)}, seen
 
 
 def test_an_api_process_that_was_killed_answers_nobody_with_what_is_older_than_they_have_seen(
