@@ -45,11 +45,12 @@ def context_of(body: bytes) -> Context:
         return _NOBODY
     if not isinstance(given, dict):
         raise Refused("context", f"context must be an object; found {_word(given)}")
-    attributes = {name: value for name, value in given.items() if type(value) is str}
-    user = given.get("targetingKey")
+    user = given.pop("targetingKey", None)
     if user is not None and type(user) is not str:
         raise Refused("context", f"targetingKey must be a string; found {_word(user)}")
-    attributes.pop("targetingKey", None)
+    if not given:
+        return Context(user or None, given)
+    attributes = {name: value for name, value in given.items() if type(value) is str}
     return Context(user or None, attributes, attributes.pop(PIN, ""))
 
 

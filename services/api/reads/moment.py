@@ -110,6 +110,8 @@ class Moments:
         Raises Refused: 400 for a pin that is none or of the future, 410 for one that is not kept any more, 503 for
         what has not arrived.
         """
+        if wanted is ANY:
+            return self.now()
         if wanted.pin:
             return await self._at(wanted)
         if wanted.revision > self._flags.position or wanted.time > self._flags.time():

@@ -89,12 +89,12 @@ def _one(moment: Moment, key: str, context: Context) -> Reply:
     if snapshot is None:
         raise Refused("not-found", f"no rollout has the toggle '{key[:250]}'")
     found = moment.answer(snapshot, context.user, context.attributes)
-    return Reply(200, moment.once(("ofrep", key, found), lambda: _encoded_one(moment, snapshot, key, found)))
+    return moment.once(("ofrep", key, found), lambda: _made_one(moment, snapshot, key, found))
 
 
-def _encoded_one(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer) -> bytes:
+def _made_one(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer) -> Reply:
     more = {"revision": moment.revision, "version": f"r{moment.revision}", "pin": moment.pin}
-    return _encode(_flag(moment, snapshot, key, found, more))
+    return Reply(200, _encode(_flag(moment, snapshot, key, found, more)))
 
 
 def _flag(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer, more: dict[str, Any]) -> dict[str, Any]:
@@ -113,16 +113,20 @@ def _flag(moment: Moment, snapshot: FlagSnapshot, key: str, found: Answer, more:
 def _all(moment: Moment, context: Context, ticket: str, if_none_match: str) -> Reply:
     """The ticket is in the hash too: a client that never saw but 304 would come with one that has expired."""
     found = tuple(moment.answer(s, context.user, context.attributes) for s in moment.snapshots.values())
-    body, digest = moment.once(("ofrep", found, ticket), lambda: _bulk(moment, found, ticket))
-    headers = ((b"etag", b'"r%d-%s"' % (moment.revision, digest.encode())),)
-    if if_none_match and same_answer(if_none_match, digest):
-        return Reply(304, headers=headers)
-    return Reply(200, body, headers)
+    reply, unchanged, digest = moment.once(("ofrep", found, ticket), lambda: _made_all(moment, found, ticket))
+    return unchanged if if_none_match and same_answer(if_none_match, digest) else reply
 
 
 def same_answer(if_none_match: str, digest: str) -> bool:
     """Whether the client has this very answer. A record that changed nothing for it is no reason to send it again."""
     return any(etag.strip().rstrip('"').endswith(f"-{digest}") for etag in if_none_match.split(","))
+
+
+def _made_all(moment: Moment, found: tuple[Answer, ...], ticket: str) -> tuple[Reply, Reply, str]:
+    """The answer, the one to a client that has it, and what tells whether it has."""
+    body, digest = _bulk(moment, found, ticket)
+    headers = ((b"etag", b'"r%d-%s"' % (moment.revision, digest.encode())),)
+    return Reply(200, body, headers), Reply(304, headers=headers), digest
 
 
 def _bulk(moment: Moment, found: tuple[Answer, ...], ticket: str) -> tuple[bytes, str]:

@@ -6,10 +6,10 @@ One rule: nothing of a request is looked at twice, and what an answer always has
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 from urllib.parse import parse_qsl
 
-from services.api.bodies import OTHER, SAFE, Receive, Scope, Send, read_body
+from services.api.bodies import OTHER, SAFE, Message, Receive, Scope, Send, read_body
 from services.api.problems import TITLES
 from services.api.reads import cors
 
@@ -36,14 +36,30 @@ class Refused(Exception):
 _STATUS = {"context": 400, "gone": 410}
 
 
-class Reply(NamedTuple):
-    """What is sent. `goes_on` sends what comes after the headers, in its own time, instead of `body`."""
+class Reply:
+    """What is sent; one that was made once may be sent many times, so its headers are put together here.
 
-    status: int
-    body: bytes = b""
-    headers: Headers = ()
-    content_type: bytes = JSON
-    goes_on: Callable[[Send], Awaitable[None]] | None = None
+    `goes_on` sends what comes after the headers, in its own time, instead of `body`.
+    """
+
+    __slots__ = ("end", "goes_on", "start")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Headers = (),
+        content_type: bytes = JSON,
+        goes_on: Callable[[Send], Awaitable[None]] | None = None,
+    ) -> None:
+        sent = [*SAFE, *headers]
+        if body or goes_on:
+            sent.append((b"content-type", content_type))
+        if not goes_on and status not in (204, 304):
+            sent.append((b"content-length", b"%d" % len(body)))
+        self.start: Message = {"type": "http.response.start", "status": status, "headers": sent}
+        self.end: Message = {"type": "http.response.body", "body": body}
+        self.goes_on = goes_on
 
 
 class Read:
@@ -94,15 +110,12 @@ Handler: TypeAlias = Callable[[Read], Awaitable[Reply]]
 
 async def answer(read: Read, reply: Reply, send: Send) -> None:
     """Send it; to another origin's page only where that page may read it (`cors`)."""
-    headers: list[Any] = [*SAFE, *reply.headers]
-    if reply.body or reply.goes_on:
-        headers.append((b"content-type", reply.content_type))
-    if not reply.goes_on and reply.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(reply.body)))
     if b"origin" in read.headers:
-        headers.extend(cors.headers(read.path, read.headers[b"origin"]))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        headers = [*reply.start["headers"], *cors.headers(read.path, read.headers[b"origin"])]
+        await send({**reply.start, "headers": headers})
+    else:
+        await send(reply.start)
     if reply.goes_on and read.method != "HEAD":
         await reply.goes_on(send)
     else:
-        await send({"type": "http.response.body", "body": reply.body})
+        await send(reply.end)
