@@ -8,6 +8,7 @@ What is answered is whole, right for the revision that it names, and never older
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,17 +44,21 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsProcess]:
 @pytest.fixture(scope="module")
 def whole(nats: NatsProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """`cutover up`: it decides and projects, and answers too."""
-    yield from _running(tmp_path_factory.mktemp("service") / "data", nats, "up")
+    yield from _running(tmp_path_factory.mktemp("service") / "data", ("up",), CUTOVER_NATS=nats.url)
 
 
 @pytest.fixture(scope="module")
-def api(nats: NatsProcess, whole: ServiceProcess) -> Iterator[ServiceProcess]:
-    """`cutover run api`, beside it."""
-    yield from _running(whole.data, nats, "run", "api")
+def api(nats: NatsProcess, whole: ServiceProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """`cutover run api` beside it, as on another host: on the same key and tables, with a data folder of its own."""
+    data = tmp_path_factory.mktemp("api") / "data"
+    data.mkdir(mode=0o700)
+    shutil.copy2(whole.data / "vault.key", data)
+    tables = f"sqlite:///{whole.data / 'cutover.db'}"
+    yield from _running(data, ("run", "api"), CUTOVER_NATS=nats.url, CUTOVER_DATABASE=tables)
 
 
-def _running(data: Path, nats: NatsProcess, *run: str) -> Iterator[ServiceProcess]:
-    process = ServiceProcess(data, environ={"CUTOVER_NATS": nats.url}, run=run)
+def _running(data: Path, run: tuple[str, ...], **environ: str) -> Iterator[ServiceProcess]:
+    process = ServiceProcess(data, environ=environ, run=run)
     try:
         process.start()
         yield process
@@ -70,9 +75,8 @@ def ready(service: ServiceProcess, name: str) -> Release:
 
 
 @contextmanager
-def reading(release: Release, *processes: ServiceProcess) -> Iterator[list[FlagClient]]:
+def reading(release: Release, token: str, *processes: ServiceProcess) -> Iterator[list[FlagClient]]:
     """Clients of these processes, who read until the end, one way after the other."""
-    token = processes[0].token(f"readers-of-{release.id}", "reader")
     toggles = [*release.status()["toggles"]]
     clients = [FlagClient(processes, token, toggles, f"user-{n}") for n in range(CLIENTS)]
     with in_background(*(one_after_the_other(each.bulk, each.page_with_a_pin) for each in clients)):
@@ -115,6 +119,11 @@ def switched(release: Release) -> None:
         return
 
 
+def answered_by(process: int, clients: Sequence[FlagClient], since: int) -> bool:
+    """Whether each client has had an answer from this process, of a later revision."""
+    return all(any(seen.by == process and seen.revision > since for seen in client.seen) for client in clients)
+
+
 def held_together(release: Release, clients: Sequence[FlagClient]) -> None:
     """Every answer was whole and right, and none was older than the one before it."""
     history = [(0, False)]
@@ -125,18 +134,31 @@ def held_together(release: Release, clients: Sequence[FlagClient]) -> None:
             assert set(seen.values) == {on_at(history, seen.revision)}, seen
 
 
-def test_an_api_process_that_was_killed_answers_nobody_with_what_is_older_than_they_have_seen(
-    whole: ServiceProcess, api: ServiceProcess
+def killed_and_back(
+    release: Release, clients: list[FlagClient], whole: ServiceProcess, api: ServiceProcess, nats: NatsProcess
 ) -> None:
+    """The second process, in the middle of reads; and when it is back, first without NATS, then with it."""
+    with in_background(lambda: switched(release)):
+        whole.wait_until(lambda: answered_by(1, clients, since=release.revision - 5), LIMIT)
+        api.kill()
+        killed_at = release.revision
+        whole.wait_until(lambda: all(client.revision > killed_at + 5 for client in clients), LIMIT)
+    nats.freeze()
+    behind = {client: client.behind for client in clients}
+    api.start(when="/healthz")
+    whole.wait_until(lambda: all(client.behind > behind[client] for client in clients), LIMIT)
+    nats.thaw()
+    whole.wait_until(lambda: answered_by(1, clients, since=killed_at), LIMIT)
+
+
+def test_an_api_process_that_was_killed_answers_nobody_with_what_is_older_than_they_have_seen(
+    whole: ServiceProcess, api: ServiceProcess, nats: NatsProcess
+) -> None:
+    """It comes back with what it kept on disk, and NATS does not tell it more: it says that it is behind."""
     release = ready(whole, "restarted")
-    with reading(release, whole, api) as clients, in_background(lambda: switched(release)):
+    with reading(release, whole.token("reader", "reader"), whole, api) as clients:
         for _ in range(KILLS):
-            api.kill()
-            seen, revision = [len(client.seen) for client in clients], release.revision
-            whole.wait_until(lambda revision=revision: release.revision > revision + 5, LIMIT)  # type: ignore[misc]
-            api.start(when="/healthz")
-            for client, before in zip(clients, seen, strict=True):
-                whole.wait_until(lambda c=client, n=before: any(s.by == 1 for s in c.seen[n:]), LIMIT)  # type: ignore[misc]
+            killed_and_back(release, clients, whole, api, nats)
     held_together(release, clients)
     assert all(client.away for client in clients)
 
@@ -145,7 +167,7 @@ def test_while_the_projector_is_killed_answers_stay_whole_and_stale_and_go_on_wh
     whole: ServiceProcess, api: ServiceProcess
 ) -> None:
     release = ready(whole, "projected")
-    with reading(release, api) as clients:
+    with reading(release, whole.token("reader", "reader"), api) as clients:
         with in_background(lambda: switched(release)):
             whole.wait_until(lambda: all(len({s.revision for s in c.seen}) > 5 for c in clients), LIMIT)
             whole.kill()
