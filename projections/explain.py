@@ -17,10 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from events import facts as f
+from events.exposed import exposure_words
 from events.facts import Audience, Exposure, Record
 from projections import flags
 from projections.flags import Answer, FlagSnapshot, Window, holds, in_group, limit
-from projections.sentences import exposure_words
 
 Why = Literal["unlisted", "phase", "nobody", "everyone", "window", "audience", "halted", "outside", "erased"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from events.exposed import exposure_words
 from events.facts import (
     ExposureSet,
     Fact,
@@ -22,11 +23,10 @@ from events.facts import (
     ToggleRetired,
     UtcTime,
 )
-from projections.sentences import exposure_words
 
 
 class RolloutRow(Struct, frozen=True):
-    """One rollout. `stage` 0: none yet. `entered_at`: when the phase began. `toggles`: keys not retired."""
+    """One rollout. `stage` 0: outside of cutover. `entered_at`: when the phase began. `toggles`: keys not retired."""
 
     id: str
     title: str
@@ -56,7 +56,7 @@ def _evolve(row: RolloutRow, fact: Fact, record: Record) -> RolloutRow:
             keys = tuple(toggle.key for toggle in plan.toggles if toggle.key not in row.retired)
             return replace(row, title=plan.title, toggles=keys)
         case PhaseEntered(phase=phase):
-            return replace(row, phase=phase, entered_at=record.when)
+            return _entered(row, phase, record.when)
         case StageEntered(stage=stage):
             return replace(row, stage=stage)
         case ExposureSet(exposure=exposure):
@@ -69,3 +69,10 @@ def _evolve(row: RolloutRow, fact: Fact, record: Record) -> RolloutRow:
             left = tuple(key for key in row.toggles if key != toggle)
             return replace(row, toggles=left, retired=(*row.retired, toggle))
     return row
+
+
+def _entered(row: RolloutRow, phase: Phase, when: UtcTime) -> RolloutRow:
+    """A phase that holds nobody's promotion is not halted, and one outside of cutover and go-live has no stage."""
+    halted = row.halted and phase not in ("rolled_back", "closed", "cancelled")
+    stage = row.stage if phase in ("cutover", "go_live") else 0
+    return replace(row, phase=phase, stage=stage, halted=halted, entered_at=when)

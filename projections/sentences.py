@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import assert_never
 
+from events.exposed import exposure_words
 from events.facts import (
     Announced,
     AttestationWithdrawn,
     Attested,
-    Audience,
     Decided,
     DeployReported,
     EvidenceRecorded,
@@ -175,21 +175,6 @@ def _evidence(fact: EvidenceRecorded) -> str:
     """ "Evidence (tests): login-suite: success, 42 passed"."""
     rest = ", ".join(part for part in (fact.outcome, fact.text) if part)
     return f"Evidence ({fact.kind}): {fact.about}{f': {rest}' if rest else ''}"
-
-
-def exposure_words(exposure: Exposure) -> str:
-    """Who has the group on, in as few words as it can be said: "everyone", "percentage 25", "cohort staff"."""
-    if exposure.to not in ("cohort", "percentage"):
-        return exposure.to
-    return f"{exposure.to} {' and '.join(_audience(a, exposure.to) for a in exposure.audiences)}".rstrip()
-
-
-def _audience(audience: Audience, to: str) -> str:
-    group = audience.group or audience.attribute or ("users by id" if audience.users else "")
-    if audience.percentage >= 100:
-        return group or "everyone"
-    number = f"{audience.percentage:g}" if to == "percentage" and not group else f"{audience.percentage:g}%"
-    return f"{number} of {group}" if group else number
 
 
 def quantity(value: Quantity) -> str:

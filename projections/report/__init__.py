@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from events.exposed import exposure_words
 from events.facts import Record
 from projections.report import afterwards, before, course, phases
 from projections.report.document import Answer, Cell, Document, answers_of
@@ -16,7 +17,7 @@ from projections.report.history import History, Line
 from projections.report.html import CONTENT_SECURITY_POLICY, html
 from projections.report.markdown import markdown
 from projections.report.writing import ENCRYPTED, Pen, Reveal, closed
-from projections.sentences import PHASES, exposure_words
+from projections.sentences import PHASES
 
 __all__ = ["CONTENT_SECURITY_POLICY", "ENCRYPTED", "Document", "Reveal", "html", "markdown", "report"]
 

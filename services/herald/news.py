@@ -13,9 +13,10 @@ from typing import Literal
 from msgspec import Struct
 
 from events import facts as f
+from events.exposed import exposure_words
 from events.facts import Channel, Fact, Record
 from events.plan.schema import Criterion, IssueRoute
-from projections.sentences import SEALED, exposure_words, sentence, texts
+from projections.sentences import SEALED, sentence, texts
 from services.rollout import criteria, reporting, steps
 from services.rollout.state import Rollout
 

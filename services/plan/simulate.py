@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from events.codec import VERSION
+from events.exposed import exposure_words
 from events.facts import Actor, Phase, Record, UtcTime
 from events.plan.checks import check
 from events.plan.schema import Plan, Toggle
@@ -24,7 +25,6 @@ from services.rollout.decider import decide
 from services.rollout.due import agenda, due
 from services.rollout.refusals import Refused
 from services.rollout.state import Rollout, apply
-from services.rollout.status import exposure_words
 
 PATIENCE = 2000
 """Commands after which a plan that has not reached its end is given up."""

@@ -5,7 +5,8 @@ One rule: derived from the state before and after; no fact is described that is 
 
 from __future__ import annotations
 
-from services.rollout import exposure, steps
+from events.exposed import exposure_words
+from services.rollout import steps
 from services.rollout.state import Rollout
 
 
@@ -39,7 +40,7 @@ def _exposure(after: Rollout) -> str:
             return f"testers have {group} on inside their windows; nobody else"
         case "everyone":
             return f"everyone has {group} on, together"
-    return f"{exposure.words(after.exposure)} of users: {group} on, together"
+    return f"{exposure_words(after.exposure)}: {group} on, together"
 
 
 def _sessions(before: Rollout | None, after: Rollout) -> list[str]:

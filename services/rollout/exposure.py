@@ -71,18 +71,3 @@ def raises(old: Exposure, new: Exposure) -> bool:
     if new.to in ("testers", "everyone") or old.to in ("nobody", "testers"):
         return _ORDER[new.to] > _ORDER[old.to]
     return not all(any(_covers(wide, narrow) for wide in old.audiences) for narrow in new.audiences)
-
-
-def words(exposure: Exposure) -> str:
-    """The exposure as people and clients read it: nobody, testers, everyone, percentage 25, cohort ..."""
-    if exposure.to not in ("cohort", "percentage"):
-        return exposure.to
-    parts = [_audience_words(a) for a in exposure.audiences]
-    return f"{exposure.to} {' and '.join(parts)}"
-
-
-def _audience_words(a: Audience) -> str:
-    share = f"{a.percentage:g}"
-    if not a.group:
-        return share
-    return a.group if a.percentage >= 100 else f"{share}% of {a.group}"

@@ -6,6 +6,7 @@ One rule: every change of exposure is one fact for the whole group, in the same 
 from __future__ import annotations
 
 from events import facts as f
+from events.exposed import exposure_words
 from events.facts import NOBODY, TESTERS, Exposure, Fact
 from events.plan.schema import Plan, Stage
 from services.rollout import commands as c
@@ -186,7 +187,7 @@ def _within_range(rollout: Rollout, to: str) -> Exposure | None:
         return None
     wider = exposure.widened(rollout.exposure, exposure.audience(rollout.plan, stage, share))
     if not exposure.raises(rollout.exposure, wider):
-        raise refuse(f"{share:g}% is not more than now ({exposure.words(rollout.exposure)})")
+        raise refuse(f"{share:g}% is not more than now ({exposure_words(rollout.exposure)})")
     return wider
 
 

@@ -9,13 +9,11 @@ from datetime import datetime
 
 from msgspec import UNSET, Struct, UnsetType
 
+from events.exposed import exposure_words
 from events.facts import Phase, UtcTime
-from services.rollout import exposure
 from services.rollout.blockers import blockers, next_move
 from services.rollout.due import agenda
 from services.rollout.state import Rollout
-
-exposure_words = exposure.words
 
 
 class Next(Struct, frozen=True):
@@ -59,7 +57,7 @@ def status(rollout: Rollout, now: datetime, finished: dict[str, Phase] | None = 
         phase=rollout.phase,
         stage=rollout.stage if rollout.phase in ("cutover", "go_live") else 0,
         stages=len(rollout.plan.rollout.stages),
-        exposure=exposure.words(rollout.exposure),
+        exposure=exposure_words(rollout.exposure),
         halted=rollout.halted,
         halted_because=rollout.halted_because,
         revision=rollout.revision,

@@ -8,13 +8,12 @@ import pytest
 
 from events import codec
 from events import facts as f
-from events.facts import EVERYONE, Audience, Evidence, Exposure, Fact
+from events.facts import EVERYONE, Evidence, Fact
 from events.plan.schema import Criterion, Plan, Quantity
 from projections import audit, kpis, rollouts
 from projections.chain import BrokenChain, check_chain
 from projections.known import Known, decode_known, encode, take
-from projections.sentences import exposure_words, sentence, texts
-from services.rollout import exposure as machine
+from projections.sentences import sentence, texts
 from tests.histories import START, History, Stored, plan
 
 HMM = f.WorkflowResult("View", True)
@@ -74,19 +73,6 @@ def test_a_sentence_says_items_in_the_plans_words() -> None:
         "Attested as Business Stakeholders: HSRM is launched and live in Production"
     )
     assert sentence(f.ExposureSet(EVERYONE), names) == "The whole toggle group is on for everyone"
-
-
-@pytest.mark.parametrize(
-    "exposure",
-    [
-        EVERYONE,
-        Exposure("percentage", (Audience(25.0),)),
-        Exposure("cohort", (Audience(group="staff"),)),
-        Exposure("cohort", (Audience(12.5, "staff"), Audience(group="pilot"))),
-    ],
-)
-def test_exposure_reads_the_same_in_the_list_and_in_the_status(exposure: Exposure) -> None:
-    assert exposure_words(exposure) == machine.words(exposure)
 
 
 def test_the_trail_has_one_line_a_fact_with_who_when_and_why() -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from events.exposed import exposure_words
 from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
 from services.rollout import exposure
 
@@ -27,15 +28,15 @@ SITE_10 = Audience(10, "Site", "facility", ("983",))
         (1, Exposure("cohort", (STAFF,)), "cohort Staff"),
         (2, Exposure("cohort", (STAFF, SITE_10)), "cohort Staff and 10% of Site"),
         (3, Exposure("cohort", (STAFF, SITE)), "cohort Staff and Site"),
-        (4, Exposure("cohort", (STAFF, SITE, Audience(25))), "cohort Staff and Site and 25"),
-        (5, Exposure("cohort", (STAFF, SITE, Audience(25))), "cohort Staff and Site and 25"),
-        (6, Exposure("cohort", (STAFF, SITE, Audience(50))), "cohort Staff and Site and 50"),
+        (4, Exposure("cohort", (STAFF, SITE, Audience(25))), "cohort Staff and Site and 25% of users"),
+        (5, Exposure("cohort", (STAFF, SITE, Audience(25))), "cohort Staff and Site and 25% of users"),
+        (6, Exposure("cohort", (STAFF, SITE, Audience(50))), "cohort Staff and Site and 50% of users"),
         (7, EVERYONE, "everyone"),
     ],
 )
 def test_a_stage_exposes_the_union_of_the_stages_so_far(stage: int, expected: Exposure, words: str) -> None:
     assert exposure.exposure_of(PLAN, stage) == expected
-    assert exposure.words(expected) == words
+    assert exposure_words(expected) == words
 
 
 def test_no_stage_takes_the_group_from_anybody() -> None:

@@ -233,7 +233,7 @@ def test_going_up_within_a_range_stays_in_the_stage() -> None:
         .then(f.ExposureSet(f.Exposure("percentage", (f.Audience(percentage=10),))))
     )
     assert after.state.stage == 1
-    given(after).when(c.Advance(to="10%")).refused_only("10% is not more than now (percentage 10)")
+    given(after).when(c.Advance(to="10%")).refused_only("10% is not more than now (10% of users)")
     given(after).when(c.Advance(to="7%")).refused_only("7% is not more than now")
     given(after).when(c.Advance(to="26%")).refused_only("'26%' is no later stage of the plan")
     given(after).when(c.Advance(to="nan")).refused_only("'nan' is no later stage of the plan")

@@ -90,7 +90,7 @@ def test_effects_say_who_gets_the_group_and_who_loses_it() -> None:
     )
     assert said(released(plan_of(rollout={"stages": ["5%", "25%"]})), c.Advance()) == (
         "the rollout enters stage 2 (25%)",
-        "percentage 25 of users: the toggle on, together",
+        "25% of users: the toggle on, together",
     )
 
 
