@@ -20,6 +20,7 @@ from projections.terms import words
 from services.api.described import AT_LEAST, Param
 from services.api.problems import failed
 from services.api.service import Request
+from services.rollout.commands import Command
 from services.views.trail import BadCursor, Cursor, Filters, read_cursor
 
 DEFAULT = 100
@@ -27,6 +28,7 @@ MOST = 1000
 ORDERS = {"": False, "oldest": False, "asc": False, "newest": True, "desc": True}
 OUTCOMES: dict[str, Outcome | None] = {"": None, "accepted": "accepted", "refused": "refused"}
 FACTS = (*(str(kind.__struct_config__.tag) for kind in get_args(Fact)), "refused")
+COMMANDS = tuple(str(kind.__struct_config__.tag) for kind in get_args(Command))
 FORMATS = {
     "json": "application/json",
     "csv": "text/csv",
@@ -42,7 +44,7 @@ PARAMS = (
     Param("subject", "Only what this person or machine did."),
     Param("title", "Only what was done by somebody with this title."),
     Param("toggle", "Only what is about this toggle."),
-    Param("command", "Only what this command led to.", example="cut_over"),
+    Param("command", "Only what this command led to.", {"enum": [*COMMANDS]}, example="cut_over"),
     Param("command_id", "Only what the command with this id led to."),
     Param("text", "Only lines with these words.", example="errors"),
     Param("role", "Only what this role did.", Role),
@@ -105,6 +107,7 @@ def _filters(given: Mapping[str, str], rollout: str) -> Filters:
         raise failed("malformed", f"rollout: expected a rollout's id, found '{texts['rollout'][:100]}'")
     if texts["text"] and not words(texts["text"]):
         raise failed("malformed", f"text: expected words, found '{texts['text'][:40]}'")
+    _one_of("command", texts["command"], COMMANDS)
     wanted = Filters(
         **texts,
         role=_one_of("role", given.get("role", ""), get_args(Role)),
@@ -117,9 +120,16 @@ def _filters(given: Mapping[str, str], rollout: str) -> Filters:
         to_revision=_revision("to_revision", given.get("to_revision")),
     )
     if wanted.since and wanted.until and wanted.since >= wanted.until:
-        raise failed("malformed", "until: expected an instant after `since`; it is not included itself")
+        raise failed(
+            "malformed",
+            f"until: expected an instant after `since`, {wanted.since.isoformat()} (it is not included itself); "
+            f"found {wanted.until.isoformat()}",
+        )
     if 0 < wanted.to_revision < wanted.from_revision:
-        raise failed("malformed", "to_revision: expected at least `from_revision`")
+        raise failed(
+            "malformed",
+            f"to_revision: expected at least `from_revision`, {wanted.from_revision}; found {wanted.to_revision}",
+        )
     return wanted
 
 

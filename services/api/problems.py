@@ -156,7 +156,7 @@ def _of_litestar(error: HTTPException) -> Failed:
     """The framework's own refusals: unknown paths, wrong methods."""
     slug = _BY_STATUS.get(error.status_code, "internal" if error.status_code >= 500 else "malformed")
     details = {
-        "not-found": "no such path; the paths are under /v1/rollouts",
+        "not-found": "no such path; GET /v1/openapi.json lists the paths",
         "method-not-allowed": "this path does not take this method; `Allow` says which it takes",
         "internal": "the service's own log says what happened",
     }

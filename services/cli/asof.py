@@ -34,18 +34,20 @@ def point(text: str, option: str, zone: Callable[[], str], now: datetime) -> str
     """
     if text.isascii() and text.isdigit():
         return text
-    found = _written(text.strip(), option, zone, now)
+    found = written(text, option, zone, now, "a revision")
     if found > now:
         raise CannotAsk(f"{option}: {text} has not come yet: that is {both(found, zone())}, it is {both(now, zone())}")
     return found.isoformat()
 
 
-def _written(text: str, option: str, zone: Callable[[], str], now: datetime) -> datetime:
+def written(text: str, option: str, zone: Callable[[], str], now: datetime, *others: str) -> datetime:
+    """A time as people write it, in UTC. Raises CannotAsk for what is none; `others`: what else may stand there."""
+    text = text.strip()
     try:
         found = _today(text, now.astimezone(_zone(zone()))) if _CLOCK.fullmatch(text) else datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=_zone(zone()))).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        expected = 'a time such as "14:03" or "2022-07-29 14:03", or a revision'
+        expected = ", or ".join(('a time such as "14:03" or "2022-07-29 14:03"', *others))
         raise CannotAsk(f"{option}: expected {expected}; found {text!r}") from error
 
 

@@ -1,7 +1,6 @@
 """`cutover audit`: who did what, when, why and on which evidence; on the screen, or as a file.
 
-One rule: a file under its own name is whole. It is written beside it and renamed at its end, so what broke off is
-never taken for all.
+One rule: on the screen a record stands as a whole, with all of its facts that match, or not at all.
 """
 
 from __future__ import annotations
@@ -19,9 +18,11 @@ from rich.text import Text
 from events.facts import Phase, Role
 from projections.audit import Outcome
 from projections.sentences import PHASES, SEALED
-from services.cli.asking import client
+from services.cli.asking import caller, client
+from services.cli.asof import written
+from services.cli.files import write_whole
 from services.cli.reads import AtLeast
-from services.cli.screen import AsJson, err, out, print_json, say
+from services.cli.screen import AsJson, bullets, err, out, print_json, say
 from services.cli.times import instant
 from services.cli.wording import READING
 from services.client import CannotAsk, Json
@@ -50,12 +51,12 @@ def audit(
     fact: Annotated[str, _filter('What happened, like "exposure_set" or "refused".')] = "",
     phase: Annotated[Phase | None, _filter("Decided in this phase, or entered it.")] = None,
     toggle: Annotated[str, _filter("About its rollout, while the toggle belonged to it.")] = "",
-    command: Annotated[str, _filter('What was asked, like "cut_over".')] = "",
+    command: Annotated[str, _filter('What was asked, like "cut-over".')] = "",
     command_id: Annotated[str, _filter("The id of the command.")] = "",
     text: Annotated[str, _filter("Words that are said, or given as reason, note or evidence.")] = "",
     outcome: Annotated[Outcome | None, _filter("Whether it was done.")] = None,
-    since: Annotated[str, _filter("From this instant on, like 2022-07-29T14:00; without an offset UTC.")] = "",
-    until: Annotated[str, _filter("Before this instant.")] = "",
+    since: Annotated[str, _filter("From this time on: 2022-07-29T14:00, or 14:00 today; UTC without an offset.")] = "",
+    until: Annotated[str, _filter("Before this time.")] = "",
     from_revision: Annotated[int | None, _filter("From this revision on.")] = None,
     to_revision: Annotated[int | None, _filter("Up to this revision.")] = None,
     last: Annotated[
@@ -87,8 +88,9 @@ def audit(
         "phase": phase,
         "toggle": toggle,
     }
-    given |= {"command": command, "command_id": command_id, "text": text, "outcome": outcome}
-    given |= {"since": since, "until": until, "from_revision": from_revision, "to_revision": to_revision}
+    given |= {"command": command.replace("-", "_"), "command_id": command_id, "text": text, "outcome": outcome}
+    given |= {"from_revision": from_revision, "to_revision": to_revision}
+    given |= {"since": _time(ctx, since, "--since"), "until": _time(ctx, until, "--until")}
     filters: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "")}
     service = client(ctx, quiet=True)
     if form := _form(as_json, as_csv, as_lines, as_events, output):
@@ -97,11 +99,29 @@ def audit(
         _save(service.export(rollout, form, at_least=at_least, filters=filters), output)
         return
     newest = service.trail(rollout, newest_first=True, at_least=at_least, filters=filters)
-    shown = list(islice(newest, (SHOWN if last is None else last) or None))[::-1]
     if as_json:
-        print_json(shown)
+        print_json(list(islice(newest, (SHOWN if last is None else last) or None))[::-1])
         return
-    _show(shown, rollout, filtered=bool(filters), more=last is None and len(shown) == SHOWN)
+    shown, more = _whole_records(newest, SHOWN if last is None else last)
+    _show(shown, rollout, filtered=bool(filters), more=more and last is None)
+
+
+def _time(ctx: typer.Context, text: str, option: str) -> str:
+    return written(text, option, lambda: "UTC", caller(ctx).now()).isoformat() if text else ""
+
+
+def _whole_records(newest: Iterator[Json], count: int) -> tuple[list[Json], bool]:
+    """The latest lines, oldest first, and whether there are more: `count` (0: all), and the rest of a record begun."""
+    taken: list[Json] = []
+    for line in newest:
+        if count and len(taken) >= count and _record(line) != _record(taken[-1]):
+            return taken[::-1], True
+        taken.append(line)
+    return taken[::-1], False
+
+
+def _record(line: Json) -> tuple[object, ...]:
+    return line["rollout"], line["command_id"], line["outcome"], line["revision"]
 
 
 def _form(as_json: bool, as_csv: bool, as_lines: bool, as_events: bool, output: Path | None) -> str:
@@ -125,15 +145,8 @@ def _save(pieces: Iterable[bytes], output: Path | None) -> None:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
-    part = output.with_name(f"{output.name}.part")
-    try:
-        with part.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-        part.replace(output)
-    except OSError as error:
-        raise CannotAsk(f"{output} cannot be written: {error}") from error
-    say(f"Written: {output}", "dim", to=err())
+    write_whole(output, pieces)
+    say(f"Written to {output}.", "dim", to=err())
 
 
 def _show(shown: list[Json], rollout: str, *, filtered: bool, more: bool) -> None:
@@ -147,29 +160,29 @@ def _show(shown: list[Json], rollout: str, *, filtered: bool, more: bool) -> Non
 
 def trail(items: Iterable[Json], *, with_rollout: bool = False) -> Iterator[Table]:
     """The trail as it is read: one block a record or refused attempt, with all of its facts."""
-    for _, same in groupby(
-        items, key=lambda item: (item["rollout"], item["command_id"], item["outcome"], item["revision"])
-    ):
+    for _, same in groupby(items, key=_record):
         facts = list(same)
         first = facts[0]
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(width=6, justify="right", style="bold")
         grid.add_column(overflow="fold")
-        head = f"{instant(first['when']):%Y-%m-%d %H:%M} UTC  {_who(first)}{_where(first)}"
+        head = f"{instant(first['when']):%Y-%m-%d %H:%M:%S} UTC  {_who(first)}{_where(first)}"
         grid.add_row(
             Text(str(first["revision"]) if first["revision"] else "-"),
-            Text(f"{first['rollout']}  {head}" if with_rollout else head, style="bold"),
+            Text(head, style="bold"),
         )
-        for line in (*_says(facts), *_why(first)):
-            grid.add_row("", Text(line))
+        if with_rollout:
+            grid.add_row("", Text(first["rollout"], style="bold"))
+        for said in (*_says(facts), *_why(first)):
+            grid.add_row("", said if isinstance(said, Table) else Text(said))
         yield grid
 
 
-def _says(facts: list[Json]) -> Iterator[str]:
-    """A sentence a fact; of a refused attempt a line for every reason."""
+def _says(facts: list[Json]) -> Iterator[str | Table]:
+    """A sentence a fact; of a refused attempt every reason."""
     if facts[0]["outcome"] == "refused":
         yield f"Refused: {facts[0]['command']}"
-        yield from (f"- {reason}" for reason in facts[0]["data"]["reasons"])
+        yield bullets(facts[0]["data"]["reasons"], indent=0)
     else:
         yield from (fact["says"] for fact in facts)
 
@@ -190,6 +203,9 @@ def _why(item: Json) -> Iterator[str]:
         yield f"Note: {readable(item['note'])}"
     for evidence in item.get("evidence") or ():
         yield f"Evidence: {readable(evidence.get('source') or evidence.get('text') or evidence['kind'])}"
+    source = str(item.get("source") or "")
+    if source.startswith("signal"):  # otherwise it is who did it that says so, or a command like any other
+        yield f"Source: {source}"
 
 
 def readable(text: str) -> str:

@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.cli.asking import client
+from services.cli.files import write_whole
 from services.cli.running import Data, Nats, run_to_end, settings_with
 from services.cli.screen import AsJson, Finding, err, print_json, say
 from services.cli.wording import READING, RUNNING
@@ -46,19 +47,11 @@ def export(
             sys.stdout.buffer.write(piece)
         sys.stdout.flush()
         return
-    draft = output.with_name(f".{output.name}.part")
-    try:
-        with draft.open("wb") as file:
-            size = sum(file.write(piece) for piece in service.whole_log())
-        draft.replace(output)
-    except OSError as error:
-        raise CannotAsk(f"Cannot write {output}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    size = write_whole(output, service.whole_log())
     if as_json:
         print_json({"file": str(output), "bytes": size})
         return
-    say(f"Wrote {size:,} bytes to {output}. Check them with: cutover-verify {output} --key notary.pub", to=err())
+    say(f"Written to {output}, {size:,} bytes. Check them with: cutover-verify {output} --key notary.pub", to=err())
 
 
 def verify(

@@ -6,9 +6,7 @@ One rule: what is written is what the service says, byte for byte; a file appear
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal
 
 import typer
@@ -17,6 +15,7 @@ from rich.text import Text
 
 from services.cli.asking import caller, client
 from services.cli.asof import AsOf
+from services.cli.files import write_whole
 from services.cli.reads import AtLeast, point_for
 from services.cli.screen import AsJson, out, print_json, say
 from services.cli.verbs import Rollout
@@ -61,7 +60,7 @@ def report(
     revision = at_least or caller(ctx).seen.get(rollout, 0)
     text = service.report(rollout, form, at_least=revision, as_of=point_for(ctx, service, rollout, as_of))
     if file is not None:
-        _write(file, text)
+        write_whole(file, [text.encode()])
     if as_json:
         print_json({"format": form, "file": str(file)} if file else {"format": form, "report": text})
     elif file is None:
@@ -79,22 +78,6 @@ def _by_ending(file: Path | None) -> Format:
             f"{file}: which form? Its ending should be one of {', '.join(ENDINGS)}; or say --format md or --format html"
         )
     return found
-
-
-def _write(file: Path, text: str) -> None:
-    """Beside its place first, then moved there."""
-    try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False) as whole:
-            try:
-                whole.write(text)
-                whole.close()
-                Path(whole.name).replace(file)
-            except BaseException:
-                with suppress(OSError):
-                    Path(whole.name).unlink()
-                raise
-    except OSError as error:
-        raise CannotAsk(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 def kpis(

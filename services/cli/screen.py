@@ -63,10 +63,10 @@ def say(text: str, style: str = "", *, to: Console | None = None) -> None:
     (to or out()).print(Text(text, style=style))
 
 
-def bullets(items: Iterable[str], mark: str = "-") -> Table:
+def bullets(items: Iterable[str], mark: str = "-", indent: int = 2) -> Table:
     """A list whose long items are wrapped under their own first word."""
     grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=len(mark) + 2, justify="right")
+    grid.add_column(width=len(mark) + indent, justify="right")
     grid.add_column(overflow="fold")
     for item in items:
         grid.add_row(Text(mark), Text(item))
