@@ -16,25 +16,15 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from events import facts as f
 from events.exposed import exposure_words
-from events.facts import Audience, Exposure, Record
+from events.facts import Audience, Exposure
 from projections import flags
 from projections.flags import Answer, FlagSnapshot, Window, holds, in_group, limit
 
 Why = Literal["unlisted", "phase", "nobody", "everyone", "window", "audience", "halted", "outside", "erased"]
 
-_BEARING = (
-    *(f.PlanAdopted, f.PlanRevised, f.PhaseEntered, f.ExposureSet, f.Halted, f.Resumed, f.ToggleRetired),
-    *(f.SessionScheduled, f.SessionMoved, f.SessionCancelled, f.WindowOpened, f.WindowClosed),
-)
-BEARING = tuple(str(kind.__struct_config__.tag) for kind in _BEARING)
+BEARING = tuple(sorted(str(kind.__struct_config__.tag) for kind in flags.BEARING))
 """The facts, by their stored names, that can change who has the toggles on."""
-
-
-def bears(record: Record) -> bool:
-    """Whether it can change who has the toggles on."""
-    return any(isinstance(fact, _BEARING) for fact in record.facts)
 
 
 class Asked(Struct, frozen=True):

@@ -104,13 +104,27 @@ def decode(data: bytes) -> FlagSnapshot:
 
 # -- the fold
 
+BEARING: frozenset[type[Fact]] = frozenset(
+    (
+        *(PlanAdopted, PlanRevised, PhaseEntered, ExposureSet, Halted, Resumed, ToggleRetired),
+        *(SessionScheduled, SessionMoved, SessionCancelled, WindowOpened, WindowClosed),
+    )
+)
+"""The facts that can change who has the toggles on. Most of a log are others: one look here spares them a dozen."""
+
+
+def bears(record: Record) -> bool:
+    """Whether it can change who has the toggles on."""
+    return not BEARING.isdisjoint(map(type, record.facts))
+
 
 def fold(snapshot: FlagSnapshot | None, record: Record, revision: int) -> FlagSnapshot:
     """The snapshot after one more record of its rollout; None stands before the first."""
     if snapshot is None:
         snapshot = FlagSnapshot(VERSION, record.rollout, 0, record.when, "planned", ())
     for fact in record.facts:
-        snapshot = _evolve(snapshot, fact, record.when)
+        if type(fact) in BEARING:
+            snapshot = _evolve(snapshot, fact, record.when)
     return replace(snapshot, revision=revision, when=record.when)
 
 

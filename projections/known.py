@@ -14,7 +14,6 @@ from events.codec import decode, digest
 from events.facts import PlanAdopted, PlanRevised, Record
 from projections import audit, flags, kpis, rollouts
 from projections.chain import check_chain
-from projections.explain import bears
 from projections.sentences import texts
 
 
@@ -59,7 +58,7 @@ def added(known: Known | None, record: Record, revision: int, own: str) -> Known
         names, environment = _planned(known.texts, known.environment, record)
         results = kpis.fold(known.kpis, record, revision, names)
         snapshot, row = flags.fold(known.snapshot, record, revision), rollouts.fold(known.row, record, revision)
-    bore = revision if bears(record) else known.bore if known else 0
+    bore = revision if flags.bears(record) else known.bore if known else 0
     return Known(own, record.ordinal, revision, snapshot, row, results, names, environment, bore)
 
 

@@ -54,13 +54,18 @@ class Kpis(Struct, frozen=True, omit_defaults=True):
         return self.rows.get(f"{of}\n{item}") or KpiRow(rollout, of, item, target=self.targets.get(item, ""))
 
 
+MEASURED: frozenset[type[Fact]] = frozenset((PlanAdopted, PlanRevised, ResultRecorded, VerdictRecorded, SnapshotTaken))
+"""The facts that say what was measured, or what is to be. Most of a log are others: one look here spares them five."""
+
+
 def fold(kpis: Kpis, record: Record, revision: int, names: Mapping[str, str]) -> Kpis:
     """What is known after one more record; the same object where the record adds nothing.
 
     `names`: see `sentences.texts`. A result is recorded by its question's id and frozen by its words: they are one row.
     """
     for fact in record.facts:
-        kpis = _evolve(kpis, fact, record.rollout, revision, names)
+        if type(fact) in MEASURED:
+            kpis = _evolve(kpis, fact, record.rollout, revision, names)
     return kpis
 
 

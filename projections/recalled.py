@@ -16,6 +16,7 @@ import msgspec
 from events.codec import VERSION
 from events.facts import Actor, Fact, PlanAdopted, PlanRevised, Record
 
+_WITH_PLAN = frozenset((PlanAdopted, PlanRevised))
 _fact = msgspec.json.Decoder(Fact)
 _titles = msgspec.json.Decoder(tuple[str, ...])
 
@@ -39,7 +40,7 @@ class Recalled(NamedTuple):
 
 def carries_plan(record: Record) -> bool:
     """Whether one of its facts holds a plan: the trail cannot give it back."""
-    return any(isinstance(fact, (PlanAdopted, PlanRevised)) for fact in record.facts)
+    return not _WITH_PLAN.isdisjoint(map(type, record.facts))
 
 
 def recalled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Recalled]:

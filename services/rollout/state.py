@@ -182,17 +182,11 @@ class Stamp(NamedTuple):
 
 
 # Facts after which what people looked at is no longer what their next promotion or decision would rest on.
-_INERT = (
-    f.EvidenceRecorded,
-    f.Noted,
-    f.Reminded,
-    f.Decided,
-    f.WindowOpened,
-    f.WindowClosed,
-    f.ToggleRetired,
-    f.Attested,
-    f.IssueReported,
-    f.Announced,
+_INERT = frozenset(
+    (
+        *(f.EvidenceRecorded, f.Noted, f.Reminded, f.Decided, f.WindowOpened, f.WindowClosed, f.ToggleRetired),
+        *(f.Attested, f.IssueReported, f.Announced),
+    )
 )
 
 
@@ -203,7 +197,7 @@ def apply(rollout: Rollout | None, record: Record, revision: int) -> Rollout:
     basis = 0 if state is None else state.basis
     for fact in record.facts:
         state = _adopted(record.rollout, fact, stamp) if state is None else evolve(state, fact, stamp)
-        if not isinstance(fact, _INERT):
+        if type(fact) not in _INERT:
             basis = revision
     if state is None:
         raise ValueError(f"record {revision} of {record.rollout!r} has no facts")
