@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -107,7 +107,8 @@ ATTEMPT_COLUMNS = (
 def instant(when: datetime) -> str:
     """An instant in UTC as text that sorts as time does, and is the same for the same instant."""
     utc = when if when.tzinfo is UTC else when.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+    text = _encode(utc).decode()[1:-1]  # isoformat, with or without microseconds, at a fifth of its price
+    return text if len(text) == 27 else f"{text[:19]}.000000Z"
 
 
 def place(revision: int, n: int = 0) -> int:
@@ -115,14 +116,14 @@ def place(revision: int, n: int = 0) -> int:
     return revision * FACTS_IN_A_RECORD + n
 
 
-class Lines(NamedTuple):
+class Lines(Struct, frozen=True):
     """A record's lines, one a fact, and with the place of each the terms that it is found by."""
 
     values: list[Values]
     terms: list[tuple[int, str]]
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True):
     """How its rollout stood when something was decided: the phase, the environment, the toggles."""
 
     phase: str = "planned"

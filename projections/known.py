@@ -5,8 +5,6 @@ One rule: a record is taken only if it decodes and follows the one before it; el
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 from msgspec import Struct
 
@@ -31,7 +29,7 @@ class Known(Struct, frozen=True):
     bore: int = 0  # the last revision that could change who has the toggles on
 
 
-class Taken(NamedTuple):
+class Taken(Struct, frozen=True):
     """One record taken: what is known now, the record, and its lines in the trail."""
 
     known: Known

@@ -44,7 +44,7 @@ def machine() -> States:
     return States(apply, Rollout)
 
 
-class Hot(NamedTuple):
+class Hot(msgspec.Struct, frozen=True):
     """One rollout in memory: what the projections know, and the machine's state."""
 
     known: Known
@@ -108,18 +108,18 @@ class Folding:
             return
         hot = self._hot.pop(entry.rollout, None)  # and to the end again: what is used last goes last
         try:
-            known, record, lines = take(hot.known if hot else None, entry.rollout, entry.revision, entry.data)
-            state = self._states.apply(hot.state if hot else None, record, entry.revision)
+            taken = take(hot.known if hot else None, entry.rollout, entry.revision, entry.data)
+            state = self._states.apply(hot.state if hot else None, taken.record, entry.revision)
         except (Unreadable, BrokenChain) as error:
             self._stop(changes, entry, str(error))
         except Exception as error:  # a record this program cannot fold must not take the others' flags down
             self._stop(changes, entry, f"cannot be folded: {type(error).__name__}: {error}")
         else:
-            self._note_past(changes, hot.known if hot else None, known, record, state)
-            changes.audit += lines.values
-            changes.terms += lines.terms
-            self._note_kpis(changes, hot.known if hot else None, known)
-            self._hot[entry.rollout] = changes.rollouts[entry.rollout] = Hot(known, state)
+            self._note_past(changes, hot.known if hot else None, taken.known, taken.record, state)
+            changes.audit += taken.lines.values
+            changes.terms += taken.lines.terms
+            self._note_kpis(changes, hot.known if hot else None, taken.known)
+            self._hot[entry.rollout] = changes.rollouts[entry.rollout] = Hot(taken.known, state)
 
     def _stop(self, changes: Changes, entry: Entry, why: str) -> None:
         self.stopped[entry.rollout] = why

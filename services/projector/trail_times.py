@@ -6,6 +6,7 @@ blocks is still looked at. Nothing outside of them can match.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -16,13 +17,12 @@ from projections.audit import instant
 
 def note_times(connection: Connection, table: Table, size: int, lines: Iterable[tuple[int, str]]) -> None:
     """Add the place and time of new lines. `size`: the places in a block."""
-    spans: dict[int, tuple[str, str]] = {}
+    times: defaultdict[int, list[str]] = defaultdict(list)
     for place, at in lines:
-        block = place // size
-        first, last = spans.get(block, (at, at))
-        spans[block] = (min(first, at), max(last, at))
-    if not spans:
+        times[place // size].append(at)
+    if not times:
         return
+    spans = {block: (min(of), max(of)) for block, of in times.items()}
     known = connection.execute(select(table).where(table.c.block.in_(list(spans)))).all()
     for row in known:
         first, last = spans[row.block]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import typing
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events import codec
 from events import facts as f
 from events.facts import EVERYONE, Evidence, Fact
 from events.plan.schema import Criterion, Plan, Quantity
-from projections import audit, kpis, rollouts
+from projections import audit, flags, kpis, rollouts
 from projections.chain import BrokenChain, check_chain
-from projections.known import Known, decode_known, encode, take
+from projections.known import Known, added, decode_known, encode, take
 from projections.sentences import sentence, texts
 from tests.histories import START, History, Stored, plan
 
@@ -54,8 +59,9 @@ FACTS: tuple[Fact, ...] = (
 def taken(*stored: Stored) -> tuple[Known, list[audit.Values]]:
     known, lines = None, []
     for revision, (rollout, data, _id) in enumerate(stored, 1):
-        known, _record, more = take(known, rollout, revision, data)
-        lines += more.values
+        one = take(known, rollout, revision, data)
+        known = one.known
+        lines += one.lines.values
     assert known is not None
     return known, lines
 
@@ -65,6 +71,25 @@ def test_every_fact_has_a_sentence() -> None:
     said = [sentence(fact, {}) for fact in FACTS]
     assert len(set(said)) == len(FACTS)
     assert all(words[0].isupper() or words.startswith(("vets-api", "feedback")) for words in said)
+
+
+def test_a_fact_that_a_fold_passes_over_would_change_nothing_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History("vaos")
+    before, _lines = taken(history.adopted(), history.deployed(), history.testing())
+    record = codec.decode(history.deployed().data)
+    records = [replace(record, facts=(fact,)) for fact in FACTS]
+    after = [added(before, each, 4, "hash") for each in records]
+    everything = frozenset(map(type, FACTS))
+    for fold, passes in ((flags, "BEARING"), (rollouts, "TOLD"), (kpis, "MEASURED")):
+        monkeypatch.setattr(fold, passes, everything)
+    looked_at = [added(before, each, 4, "hash") for each in records]
+    assert [replace(known, bore=0) for known in looked_at] == [replace(known, bore=0) for known in after]
+
+
+@given(st.datetimes(timezones=st.just(UTC)) | st.datetimes(timezones=st.timezones()))
+def test_an_instant_is_text_that_sorts_as_time_does(when: datetime) -> None:
+    with suppress(OverflowError):  # the first and last day of the calendar are not in it everywhere
+        assert audit.instant(when) == when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
 
 def test_a_sentence_says_items_in_the_plans_words() -> None:
@@ -113,7 +138,7 @@ def test_evidence_and_refusals_read_back_as_they_were() -> None:
     record = f.Record(
         **{name: getattr(record, name) for name in record.__struct_fields__} | {"evidence": (Evidence("ci"),)}
     )
-    ((line, _), _terms) = audit.lines(1, "hash", record, {}, audit.Standing(), audit.Standing())
+    line, _ = audit.lines(1, "hash", record, {}, audit.Standing(), audit.Standing()).values
     assert audit.accepted(dict(zip(audit.COLUMNS, line, strict=True))).evidence == (Evidence("ci"),)
 
 
