@@ -56,6 +56,7 @@ class Notary:
         self._signed, self._tree = Tree(), Tree()  # as of the last checkpoint, and now
         self._leaves: list[bytes] = []  # between the two
         self._sequence = 0  # of the last checkpoint in the stream
+        self._noted = ""  # the note there, if we put it there
         self._created = ""
         self._last_leaf = b""
         self._checked: tuple[Tree, int] | None = None  # what was expected and has come, still to be put on disk
@@ -231,12 +232,13 @@ class Notary:
             return
         tree, count = copy.deepcopy(self._tree), len(self._leaves)
         note = Checkpoint(self._key.name, tree.size, tree.root()).signed([self._key])
-        try:
-            sequence = await self._kept.append(note, after=self._sequence)
-        except Conflict:
-            await self._another_signed()
-            return
-        self._sequence = sequence
+        if note != self._noted:  # else a stop came before the leaves were on disk
+            try:
+                self._sequence = await self._kept.append(note, after=self._sequence)
+            except Conflict:
+                await self._another_signed()
+                return
+            self._noted = note
         await self._move(tree, count)
         await asyncio.to_thread(self._folder.keep, note)
 
