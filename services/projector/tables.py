@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from projections.audit import FACTS_IN_A_RECORD
 from services.database import reading
@@ -38,6 +38,7 @@ from services.projector.terms_index import TermsIndex
 
 logger = logging.getLogger("cutover.projector")
 
+TRIES = 5  # of a drop that readers stand in the way of
 ATTEMPTS_BLOCK = 1024  # attempts in a block of `attempts_times`
 AUDIT_BLOCK = 1024 * FACTS_IN_A_RECORD  # places: 1,024 revisions
 _Place = BigInteger().with_variant(Integer, "sqlite")  # on SQLite the row's own number, under which it is stored
@@ -301,6 +302,7 @@ def begin_generation(engine: Engine) -> Position:
     drop_all_but_live(engine)
     with engine.begin() as connection:
         number = _next_number(connection)
+        generation(number).metadata.drop_all(connection)  # left by a drop that was cut off
         connection.execute(insert(generations).values(generation=number, live=False, seq=0, hash="", attempts_seq=0))
         generation(number).metadata.create_all(connection)
     return Position(number, 0, "", 0, False)
@@ -322,10 +324,27 @@ def swap(engine: Engine, number: int) -> bool:
 def drop_all_but_live(engine: Engine) -> None:
     """Drop the tables and positions of every other generation."""
     with engine.begin() as connection:
-        others = connection.execute(select(generations.c.generation).where(generations.c.live.is_(False))).scalars()
-        for number in list(others):
-            connection.execute(delete(generations).where(generations.c.generation == number))
-            generation(number).metadata.drop_all(connection)
+        others = select(generations.c.generation).where(generations.c.live.is_(False))
+        numbers = list(connection.execute(others).scalars())
+        connection.execute(delete(generations).where(generations.c.generation.in_(numbers)))
+    for number in numbers:
+        _drop(engine, generation(number))
+
+
+def _drop(engine: Engine, tables: Generation) -> None:
+    """One table a transaction: on PostgreSQL a drop waits for readers, who may be waiting for what else was dropped.
+
+    A table has its index of terms with it, so that even then one of the two may be told to try again.
+    """
+    for table in reversed(tables.metadata.sorted_tables):
+        for left in reversed(range(TRIES)):
+            try:
+                with engine.begin() as connection:
+                    table.drop(connection, checkfirst=True)
+                break
+            except OperationalError:
+                if not left:
+                    raise
 
 
 # -- reading
