@@ -66,7 +66,7 @@ def report(
     elif file is None:
         sys.stdout.write(text)
     else:
-        say(f"Written to {file}.")
+        say(f"Written to {file}.", whole=True)
 
 
 def _by_ending(file: Path | None) -> Format:

@@ -58,9 +58,9 @@ def print_json(value: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
-def say(text: str, style: str = "", *, to: Console | None = None) -> None:
-    """One paragraph, wrapped; never read as markup."""
-    (to or out()).print(Text(text, style=style))
+def say(text: str, style: str = "", *, to: Console | None = None, whole: bool = False) -> None:
+    """One paragraph, wrapped; never read as markup. `whole`: not wrapped, because a path in it is to be copied."""
+    (to or out()).print(Text(text, style=style), soft_wrap=whole)
 
 
 def bullets(items: Iterable[str], mark: str = "-", indent: int = 2) -> Table:
