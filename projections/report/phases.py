@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from events import facts as f
 from events.plan.schema import Length, Plan, Stage, Watch
 from projections.report import before
@@ -16,6 +18,8 @@ from projections.report.document import Answer, Answers, Block, Cell, Paragraph,
 from projections.report.history import Line
 from projections.report.sessions import session_results, sessions
 from projections.report.writing import Pen, span
+
+NOT_AGAIN = "before the release was rolled back; not deployed again since"
 
 HOW_LIMITED = (
     "How will you make the product available in production while limiting the number of users who can find/access it"
@@ -48,12 +52,16 @@ def code_deploy(pen: Pen) -> Section:
 
 
 def _deployed(pen: Pen) -> list[Answer]:
-    """Actual dates: the first deploy of each service in this try, and what came after it."""
-    found = [each for each in pen.history.of(f.DeployReported) if each.at.revision > pen.history.rolled_back]
+    """Actual dates: the first deploy of each service in this try, and what came after it.
+
+    A rollback takes no code away: without a deploy after it, what was deployed before it still is.
+    """
+    found, back = pen.history.of(f.DeployReported), pen.history.rolled_back
     services = dict.fromkeys((*pen.plan.deploy.services, *(each.fact.service for each in found)))
     answers = []
     for service in services:
-        of_it = [each for each in found if each.fact.service == service]
+        ever = [each for each in found if each.fact.service == service]
+        of_it = [each for each in ever if each.at.revision > back] or ever[-1:]
         label = f"Actual date of {service}"
         if not of_it:
             answers.append(pen.open(label, text="not deployed yet"))
@@ -63,6 +71,7 @@ def _deployed(pen: Pen) -> list[Answer]:
             Cell(f"again {pen.day(each.at.when)}: version {each.fact.version}", revisions=(each.at.revision,))
             for each in later
         ]
+        notes += [Cell(NOT_AGAIN)] if first.at.revision < back else []
         words = f"{pen.day(first.at.when)}, version {first.fact.version}"
         answers.append(pen.said(label, words, first.at, *pen.why(first.at), *notes))
     return answers
@@ -95,10 +104,13 @@ def _watch(pen: Pen, watch: Watch, names: tuple[str, ...], *, last: bool) -> Sec
 
 def _watched(pen: Pen) -> Answer:
     """How long it was watched: from everything deployed to the next step."""
-    began = [each.at for each in pen.history.of(f.WatchStarted) if each.at.revision > pen.history.rolled_back]
+    began = [each.at for each in pen.history.of(f.WatchStarted)]
     if not began:
         return pen.open("Watched for", text="not everything is deployed yet")
-    return lasted(pen, "Watched for", began[-1], _left(pen, began[-1]))
+    watched = lasted(pen, "Watched for", began[-1], _left(pen, began[-1]))
+    if began[-1].revision > pen.history.rolled_back:
+        return watched
+    return replace(watched, notes=(*watched.notes, Cell("before the release was rolled back")))
 
 
 def _left(pen: Pen, began: Line) -> Line | None:

@@ -29,6 +29,7 @@ NEVER = "not recorded"
 UNFILLED = "not filled in yet"
 UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 LATE = timedelta(days=1)  # people need some time to write down what a snapshot could not hold
+SHORT = timedelta(minutes=2)
 EARLIER = 3  # so many earlier values of a blank are shown
 
 
@@ -67,11 +68,12 @@ class Pen:
         return f"{when.astimezone(self._zone):%a %Y-%m-%d %H:%M %Z}"
 
     def times(self, begin: datetime, end: datetime) -> str:
-        """From one time to another; the day is said once where both are on it."""
-        there = end.astimezone(self._zone)
-        if self.day(begin) == self.day(end) and begin.astimezone(self._zone).utcoffset() == there.utcoffset():
-            return f"{begin.astimezone(self._zone):%a %Y-%m-%d %H:%M} to {there:%H:%M %Z}"
-        return f"{self.time(begin)} to {self.time(end)}"
+        """From one time to another; the day is said once where both are on it, seconds where minutes say too little."""
+        here, there = begin.astimezone(self._zone), end.astimezone(self._zone)
+        if here.date() != there.date() or here.utcoffset() != there.utcoffset():
+            return f"{self.time(begin)} to {self.time(end)}"
+        clock = "%H:%M:%S" if end - begin < SHORT else "%H:%M"
+        return f"{here:%a %Y-%m-%d} {here:{clock}} to {there:{clock} %Z}"
 
     def day(self, when: datetime) -> str:
         """The local day, "2022-07-29"."""

@@ -83,7 +83,10 @@ def verify(
             trusted = Path(key).read_text() if key and Path(key).is_file() else key
             work = service.verify(settings_with(ctx, data=data, nats_url=nats), moved, trusted, at_least, notes)
             result = run_to_end(work)
-        except (Unusable, OSError) as error:
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise CannotAsk(f"It could not be checked: {where}{error.strerror or error}") from error
+        except Unusable as error:
             raise CannotAsk(f"It could not be checked: {error}") from error
     found = {"ok": not result.findings, **result._asdict(), "findings": [each._asdict() for each in result.findings]}
     if result.findings:

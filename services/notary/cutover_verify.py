@@ -47,6 +47,10 @@ class Unusable(Exception):
     """It cannot be checked: no export, no key. The text says why."""
 
 
+class NotAnExport(Unusable):
+    """The file is something else."""
+
+
 class Finding(NamedTuple):
     """What is wrong: with revisions `first` to `last` (0: with no record), of a kind, in words."""
 
@@ -637,7 +641,8 @@ def _frame(whole: Whole, names: set[str]) -> tuple[list[tuple[str, str]], list[F
             words = f"a line that is no record of an export stands after revision {count}: {line[:60]!r}"
             findings.append(Finding("file", count + 1, count + 1, words))
     if header is None and not whole.leaves:
-        raise Unusable("not an export: its first line does not say so")
+        found = f"found {whole.others[0][1][:40]!r}" if whole.others else "the file is empty"
+        raise NotAnExport(f'not an export of a log: expected a first line {{"cutover-export":1, ...}}; {found}')
     if header is None or header not in [{"cutover-export": 1, "origin": name} for name in names]:
         findings.append(Finding("file", 0, 0, "the first line is not that of an export (version 1) of this key's log"))
     there = {"end": True, "records": len(whole.leaves), "checkpoints": len(notes)}
@@ -684,7 +689,9 @@ def report(result: Result) -> str:
         return f"OK: {result.records:,} records are as they were signed, by {signed}.\n"
     lines = [f"NOT OK: {result.records:,} records, and {len(result.findings)} to tell:"]
     lines += [f"  - {finding.kind}: {finding.words}." for finding in result.findings]
-    lines.append(f"Proven to be as signed: revisions 1 to {result.size}." if result.size else "No record is proven.")
+    inside = any(each.kind not in ("checkpoint", "file") and 0 < each.first <= result.size for each in result.findings)
+    proven = f"revisions 1 to {result.size}{', but for what is named above' if inside else ''}"
+    lines.append(f"Proven to be as signed: {proven}." if result.size else "No record is proven.")
     return "\n".join(lines) + "\n"
 
 
@@ -692,6 +699,15 @@ def as_json(result: Result) -> str:
     """For programs."""
     findings = [finding._asdict() for finding in result.findings]
     return json.dumps({"ok": not findings, **result._asdict(), "findings": findings}, indent=2) + "\n"
+
+
+def _key(given: str) -> Key:
+    """The key itself, or the file it stands in."""
+    path = Path(given)
+    try:
+        return read_key(path.read_text() if path.exists() else given)
+    except Unusable as error:
+        raise Unusable(f"--key {given[:60]}: {error}{'' if path.exists() else '; and there is no such file'}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -707,11 +723,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else")
     asked = parser.parse_args(arguments)
     try:
-        keys = [read_key(Path(key).read_text() if Path(key).exists() else key) for key in asked.key]
+        keys = [_key(key) for key in asked.key]
         notes = [path.read_text() for path in asked.checkpoint]
         result = verify(pieces_of(asked.export, asked.jobs), keys, at_least=asked.at_least, elsewhere=notes)
-    except (Unusable, OSError, UnicodeDecodeError) as error:
-        sys.stderr.write(f"It could not be checked: {error}\n")
+    except OSError as error:
+        sys.stderr.write(f"It could not be checked: {error.filename}: {error.strerror}\n")
+        return 2
+    except (Unusable, UnicodeDecodeError) as error:
+        where = f"{asked.export}: " if isinstance(error, NotAnExport) else ""
+        sys.stderr.write(f"It could not be checked: {where}{error}\n")
         return 2
     sys.stdout.write(as_json(result) if asked.json else report(result))
     return 1 if result.findings else 0

@@ -339,12 +339,18 @@ def test_one_file_copied_to_another_place_is_enough(tmp_path: Path) -> None:
     code, out, _ = run("log.jsonl", "--key", str(FIRST.verifier))
     assert code == 1
     assert "revision 13 was changed" in out
+    assert out.endswith("Proven to be as signed: revisions 1 to 60, but for what is named above.\n")
     code, _, err = run("log.jsonl", "--key", "nonsense")
     assert code == 2
     assert "not a public key" in err
-    assert run("nothing.jsonl", "--key", "notary.pub")[0] == 2
+    assert "there is no such file" in err
+    code, _, err = run("nothing.jsonl", "--key", "notary.pub")
+    assert (code, err) == (2, "It could not be checked: nothing.jsonl: No such file or directory\n")
     (tmp_path / "other").write_text("hello\n")
-    assert run("other", "--key", "notary.pub")[0] == 2
+    code, _, err = run("other", "--key", "notary.pub")
+    assert code == 2
+    assert "other: not an export of a log: expected a first line" in err
+    assert "found b'hello'" in err
 
 
 def test_a_record_that_says_its_place_twice_is_no_record() -> None:

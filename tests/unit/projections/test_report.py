@@ -35,7 +35,9 @@ from events.plan.schema import (
 )
 from projections.report import Document, html, markdown, report
 from projections.report.document import Answer, answers_of, clean, web_address
+from projections.report.history import History, Line
 from projections.report.markdown import escaped
+from projections.report.writing import Pen
 from services.plan import file as plan_file
 
 START = datetime(2022, 7, 29, 12, tzinfo=UTC)
@@ -202,6 +204,25 @@ def test_after_a_rollback_the_earlier_value_is_shown_as_earlier() -> None:
     assert any(note.startswith("earlier: 12 (pass), ") for note in notes)
     assert "Rolled back: off for everyone" in markdown(again)
     assert "it broke" in markdown(again)
+
+
+def test_code_that_was_deployed_before_a_rollback_is_still_deployed() -> None:
+    told = Told(small())
+    deployed = told(f.DeployReported("api", "production", "1.0"), f.PhaseEntered("code_deploy"), f.WatchStarted())
+    told(f.ExposureSet(NOBODY), f.PhaseEntered("rolled_back"))
+    answers = {label: answer for (_, label), answer in blanks(told.report()).items()}
+    at = answers["Actual date of api"]
+    assert (at.value.revisions, at.value.state) == ((deployed,), "known")
+    assert [note.text for note in at.notes] == ["before the release was rolled back; not deployed again since"]
+    watched = answers["Watched for"]
+    assert watched.value.text.startswith("1 hour, ")
+    assert [note.text for note in watched.notes] == ["before the release was rolled back"]
+
+
+def test_a_short_step_is_told_to_the_second() -> None:
+    pen = Pen(History([Line(1, Told(small()).records[0][1])]), START)
+    assert pen.times(START, START + timedelta(seconds=5)).endswith("12:00:00 to 12:00:05 UTC")
+    assert pen.times(START, START + timedelta(hours=5)).endswith("12:00 to 17:00 UTC")
 
 
 def test_a_cancelled_rollout_says_that_the_rest_was_never_recorded() -> None:
