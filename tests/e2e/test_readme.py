@@ -81,11 +81,12 @@ def run(commands: list[Step], folder: Path, environ: dict[str, str]) -> list[tup
 
 @pytest.fixture
 def shell(tmp_path: Path) -> dict[str, str]:
-    """An environment in which `cutover` is this checkout's and nothing is set for it."""
+    """An environment in which `cutover` and `cutover-verify` are this checkout's and nothing is set for it."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "cutover").write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m services.cli "$@"\n')
-    (programs / "cutover").chmod(0o755)
+    for name, module in (("cutover", "services.cli"), ("cutover-verify", "services.notary.cutover_verify")):
+        (programs / name).write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m {module} "$@"\n')
+        (programs / name).chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CUTOVER_")}
     return {**kept, "PATH": f"{programs}:{kept['PATH']}", "COLUMNS": "110", "NO_COLOR": "1"}
 

@@ -76,10 +76,20 @@ def imported_from_us(room: str, allowed: tuple[str, ...]) -> list[str]:
         ("projections", ("events", "projections")),
         ("services.rollout", ("events", "services.rollout")),
         ("services", ("events", "projections", "services")),
+        ("services.flags", ("events", "projections", "services.flags", "services.log", "services.ending")),
+        ("services.plan", ("events", "projections", "services.plan", "services.rollout")),
     ],
 )
 def test_imports_go_one_way(room: str, allowed: tuple[str, ...]) -> None:
     assert imported_from_us(room, allowed) == []
+
+
+def test_the_edges_are_put_together_in_one_place_and_asking_cannot_decide() -> None:
+    edges = ("services.api", "services.cli", "services.demo", "services.up")
+    inside = [path for path in in_room("services") if not any(within(name_of(path), edge) for edge in edges)]
+    found = [(path, name) for path in inside for _, name in imports(path) if any(within(name, edge) for edge in edges)]
+    found += [(p, name) for p in in_room("services.views") for _, name in imports(p) if within(name, "services.engine")]
+    assert found == []
 
 
 def test_the_pure_parts_touch_no_clock_no_network_and_no_chance() -> None:
