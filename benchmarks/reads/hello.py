@@ -5,7 +5,6 @@ One rule: the same server and event loop as Cutover's, and an application that l
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 
 from services.api.app import server
+from services.loop import run
 from tests.postgres_process import free_port
 
 BODY = b'{"hello":"world"}'
@@ -57,4 +57,4 @@ def _answers(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    asyncio.run(server(bare, "127.0.0.1", int(sys.argv[1])).serve())
+    run(server(bare, "127.0.0.1", int(sys.argv[1])).serve())

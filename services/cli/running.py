@@ -5,7 +5,6 @@ One rule: an option, where given, wins over its CUTOVER_ variable; nothing else 
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
 from collections.abc import Callable, Coroutine
@@ -136,12 +135,13 @@ def settings_with(ctx: typer.Context, **given: Any) -> Settings:
 
 def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
     """Run to the end; Ctrl-C is an ordinary end, and what the surroundings deny is said in words."""
+    from services import loop
     from services.log.protocol import LogError
     from services.nats.embedded import FolderInUse
     from services.nats.process import ServerFailed
 
     try:
-        return asyncio.run(work)
+        return loop.run(work)
     except KeyboardInterrupt:
         return None
     except (FolderInUse, ServerFailed, LogError, OSError) as error:  # OSError: folders, and CannotConnect

