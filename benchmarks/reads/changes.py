@@ -1,4 +1,4 @@
-"""How soon a change is seen by who asks without a pause, and whether the toggles were ever seen mixed.
+"""How soon a change is seen by who asks every millisecond, and whether the toggles were ever seen mixed.
 
 One rule: the time runs from the answer to the (last) command to the first read that has the new value of all four
 toggles; the one who asks does so in a thread, before the command, during it and after.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 PATIENCE = 30.0  # seconds
+EVERY = 0.001  # seconds between an answer and the next question; without it the asking alone would keep a core busy
 
 
 class Seen(NamedTuple):
@@ -42,7 +43,7 @@ class Asking(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._ending.is_set():
+            while not self._ending.wait(EVERY):
                 on = self._ask()
                 self.looks.append(Look(time.monotonic(), on))
         except BaseException as error:

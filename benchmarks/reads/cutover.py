@@ -62,6 +62,7 @@ def cutover(folder: Path) -> Iterator[Cutover]:
     with ExitStack() as stack:
         up = ServiceProcess(folder / "data")
         stack.callback(up.close)
+        stack.callback(up.stop)  # in order: its nats-server must have ended before the folder goes
         up.start()
         answer = up.client().post("/v1/tokens", json={"name": "bench", "role": "reader", "titles": []})
         reader: str = answer.raise_for_status().json()["token"]

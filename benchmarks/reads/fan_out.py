@@ -39,7 +39,8 @@ class Watchers:
         ready, _, _ = select.select([self._output], [], [], PATIENCE)
         line = self._output.readline() if ready else ""
         if not line:
-            raise RuntimeError(f"the watching clients have said nothing for {PATIENCE:g} s")
+            why = "have ended" if ready else f"have said nothing for {PATIENCE:g} s"
+            raise RuntimeError(f"the watching clients {why}")
         return line
 
     def flip(self, answered: float) -> Flip:

@@ -96,7 +96,7 @@ server is one process and has a core to itself; wrk has the other core, and asks
 {changes_table(found.changes)}
 
 - The time runs from the answer to the command, at the one who sent it, until the new value of all four toggles was
-  there. *OFREP bulk* and *Unleash* are asked without a pause over one connection.
+  there. *OFREP bulk* and *Unleash* are asked again a millisecond after each answer, over one connection.
 - *Mixed*: in how many switches somebody was answered some toggles new and some old. Unleash has a call a toggle.
 - *Listeners* have a connection to `eventStreams` each and evaluate all flags again when told. They are one process that
   shares the cores with the servers, and uses {clients_cpu(found.changes, "listeners"):.0f} ms of CPU a switch.
