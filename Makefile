@@ -52,13 +52,14 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-# By scope, not by test: a module's connected fixtures start one server, and a group stays in one worker.
+# By scope, not by test: a module's connected fixtures start one server, and a group stays in one worker. In the
+# order of the folders, so that what starts processes comes first and the many fast ones fill the end.
 test: lint types
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-live: install
 	@command -v prometheus >/dev/null || { echo "prometheus is not installed: apt-get install --no-install-recommends prometheus" >&2; exit 1; }
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m prometheus $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m prometheus $(ARGS)
 
 # esbuild puts the web SDK into one file for a page; see the scripts of package.json.
 clients: tests/clients/node_modules/.bundle/web.js
@@ -72,7 +73,7 @@ test-clients: install clients
 	$(BIN)/python -m pytest -v tests/clients tests/e2e/test_ofrep.py $(ARGS)
 
 test-long: install
-	CUTOVER_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --timeout 3600 $(ARGS)
+	CUTOVER_LONG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --timeout 3600 $(ARGS)
 
 bench: install
 	$(BIN)/python -m benchmarks.log $(ARGS)
