@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import platform
 import random
 import sqlite3
 import statistics
@@ -17,15 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
-from benchmarks.log import say
+from benchmarks.page import made_by, say, tell
 from events import codec
 from events.facts import Attempt
 from services.database import connect
@@ -44,7 +42,7 @@ ATTEMPT_EVERY = 30  # records
 ROUNDS = 60
 AIM = 50.0  # ms
 LIBRARIES = ("sqlalchemy", "msgspec")
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-audit.md"
+PAGE = "benchmarks-audit.md"
 
 
 class Made(NamedTuple):
@@ -78,11 +76,7 @@ def main() -> None:
         say(f"asking; the table took {made.seconds:.0f} s ...")
         timed = ask(Views(engine), made)
         engine.dispose()
-    words = page(made, timed)
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
-        say(f"kept in {PAGE}")
+    tell(page(made, timed), PAGE)
 
 
 # -- the table
@@ -219,14 +213,12 @@ def page(made: Made, timed: list[Timed]) -> str:
     """The table, and under what conditions it was made."""
     rows = [f"| {t.name} | {t.lines:.0f} | {t.p50:.1f} ms | {t.p99:.1f} ms | {t.cpu:.1f} ms |" for t in timed]
     table = "\n".join(["| asked for | lines found | p50 | p99 | processor, p99 |", "|---|--:|--:|--:|--:|", *rows])
-    conditions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
-    conditions += [f"{name} {version(name)}" for name in LIBRARIES]
+    sqlite = f"SQLite {sqlite3.sqlite_version}"
     rate = made.records / made.seconds
     worst = max(timed, key=lambda each: each.p99)
     return f"""# Benchmarks of the audit trail
 
-Made by `make bench-audit ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
-{", ".join(conditions)}.
+{made_by("make bench-audit", *LIBRARIES, also=(sqlite,))}.
 {made.facts:,} facts in {made.records:,} records of {ROLLOUTS} rollouts, and {made.attempts:,} refused attempts:
 {made.megabytes:,.0f} MB, folded in {made.seconds:.0f} s ({rate:,.0f} records a second, with making the histories).
 Meanwhile {os.getloadavg()[0]:.0f} programs wanted these cores; the last column is what the processor was busy with it.

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -30,8 +26,8 @@ from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-from benchmarks.log import say
 from benchmarks.measure import Row, table
+from benchmarks.page import made_by, tell
 from events.facts import EVERYONE, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
 from services.flags.bucket import FlagBucket
@@ -45,7 +41,7 @@ BATCH = 4_000  # evaluations a round
 SHARE = 25.0
 LIST = tuple(f"listed-{number}" for number in range(100))
 KEY = bytes(32)
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-in-process.md"
+PAGE = "benchmarks-in-process.md"
 LIBRARIES = ("openfeature-sdk", "growthbook", "nats-py", "msgspec")
 
 Users = Sequence[str]
@@ -58,11 +54,7 @@ def main() -> None:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cutover-bench-") as folder:
         rows = asyncio.run(measure(Path(folder)))
-    words = page(rows, time.monotonic() - start)
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
-        say(f"kept in {PAGE}")
+    tell(page(rows, time.monotonic() - start), PAGE)
 
 
 async def measure(folder: Path) -> list[Row]:
@@ -242,11 +234,9 @@ def peer() -> GrowthBook:
 
 def page(rows: list[Row], seconds: float) -> str:
     """The table, and under what conditions it was made."""
-    conditions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
     return f"""# Benchmarks of evaluating in process
 
-Made by `make bench-in-process ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
-{", ".join(conditions)}.
+{made_by("make bench-in-process", *LIBRARIES)}.
 Evaluations a second of one core: the median of {ROUNDS} rounds of {BATCH:,} each after a warm-up, by the thread's CPU
 time; all rows take turns. The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the ratios,
 and run it on yours.

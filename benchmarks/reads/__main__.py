@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks.log import say
+from benchmarks.page import say, tell
 from benchmarks.peers.unleash import FRONTEND, NotInstalled, Unleash, unleash
 from benchmarks.plain_http import Line, request
 from benchmarks.reads import changes, fan_out, loads
@@ -23,7 +23,7 @@ from benchmarks.reads.loads import Load
 from benchmarks.reads.page import BULK, HELLO, PEER, SINGLE, TOGGLES, Change, Found, page
 from tests.service_process import ServiceProcess
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks-reads.md"
+PAGE = "benchmarks-reads.md"
 CLIENTS = 200
 SWITCHES = 200  # that one who asks looks for
 PEER_SWITCHES = 40
@@ -41,11 +41,7 @@ def main() -> None:
             found = measure(Path(folder), with_peers="--peers" in sys.argv[1:])
     except NotInstalled as missing:
         raise SystemExit(str(missing)) from None
-    words = page(found, time.monotonic() - start)
-    sys.stdout.write(words)
-    if "--save" in sys.argv[1:]:
-        PAGE.write_text(words, encoding="utf-8")
-        say(f"kept in {PAGE}")
+    tell(page(found, time.monotonic() - start), PAGE)
 
 
 def measure(folder: Path, with_peers: bool) -> Found:

@@ -6,16 +6,13 @@ One rule: an aim stands beside what was measured, met or not.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.page import made_by
 from benchmarks.peers import unleash
 from benchmarks.reads import changes, loads
 from benchmarks.reads.changes import percentile
@@ -70,11 +67,9 @@ def page(found: Found, seconds: float) -> str:
     """All of it."""
     peer = any(name == PEER for name, _ in found.costs)
     made = "make bench-peers" if peer else "make bench-reads"
-    conditions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES), wrk()]
     return f"""# Benchmarks of flag reads
 
-Made by `{made} ARGS=--save` on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores,
-{", ".join(conditions)},
+{made_by(made, *LIBRARIES, also=(wrk(),))},
 {unleash_version() if peer else "without Unleash"}.
 The whole run took {seconds:.0f} s. The digits are of one noisy machine: take the ratios, and run it on yours.
 
