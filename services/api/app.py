@@ -5,7 +5,8 @@ One rule: every answer that is a no is a problem (RFC 9457), from whatever depth
 
 from __future__ import annotations
 
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
@@ -30,7 +31,8 @@ from services.api import (
 from services.api.access import authenticate
 from services.api.bodies import App, bounded
 from services.api.problems import answered
-from services.api.reads.front import Front
+from services.api.reads.at_once import AtOnce
+from services.api.reads.front import AT_ONCE, Front
 from services.api.service import Service
 
 __all__ = ["Service", "make_app", "server"]
@@ -85,13 +87,17 @@ def routes(service: Service) -> Litestar:
 
 
 def server(app: App, host: str, port: int) -> uvicorn.Server:
-    """uvicorn as Cutover runs it: no access log (query strings may hold a user's id), no word about itself."""
+    """uvicorn as Cutover runs it: no access log (query strings may hold a user's id), no word about itself.
+
+    What a `Front` can answer at once never comes to it as ASGI.
+    """
+    http = partial(AtOnce, app.at_once, AT_ONCE) if isinstance(app, Front) else "httptools"
     return uvicorn.Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
-            http="httptools",
+            http=cast(Any, http),
             access_log=False,
             server_header=False,
             log_level="warning",

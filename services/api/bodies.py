@@ -68,16 +68,13 @@ def limit_for(method: str, path: str) -> int:
     return OTHER
 
 
-async def read_body(receive: Receive, limit: int, first: Message | None = None) -> bytes | None:
-    """The whole body, of which `first` may have been received already; None: it is over the limit.
-
-    Raises Disconnected.
-    """
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None: it is over the limit. Raises Disconnected."""
     parts: list[bytes] = []
     size = 0
     more = True
     while more and size <= limit + THROWN_AWAY:
-        message, first = first or await receive(), None
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
         part = message.get("body", b"")

@@ -109,6 +109,8 @@ class Tokens:
         self._ticks = ticks
         self._known: dict[str, Actor] = {}
         self._read_at: float | None = None
+        self.version = 0
+        """Another number whenever the live tokens are others than they were when they were last read."""
         for table in (tokens, token_changes):
             table.create(engine, checkfirst=True)
 
@@ -243,7 +245,10 @@ class Tokens:
         started = self._ticks()
         with self._engine.connect() as connection:
             rows = connection.execute(select(tokens).where(_live)).mappings().all()
-        self._known = {row["token_hash"]: _actor(row) for row in rows if row["role"] in ROLES}
+        known = {row["token_hash"]: _actor(row) for row in rows if row["role"] in ROLES}
+        if known != self._known:
+            self._known = known
+            self.version += 1
         self._read_at = started
 
     def _all(self, table: Table) -> builtins.list[RowMapping]:

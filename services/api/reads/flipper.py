@@ -28,6 +28,7 @@ from services.api.reads.gates import gates, reads, testers_of
 from services.api.reads.getting import READS, about, wanted
 from services.api.reads.moment import RETRY, Moment, Moments
 from services.api.reads.ofrep import same_answer
+from services.api.reads.waiting import before_waiting
 from services.api.reads.who import Readers
 from services.api.reads.wire import Headers, Read, Refused, Reply
 
@@ -106,6 +107,9 @@ class _Testers:
         wanted = moment.once(("flipper", "testers"), lambda: testers_of(moment.snapshots.values(), moment.at))
         if not wanted:
             return ()
+        if wanted == self._asked and now() < self._until:
+            return self._known
+        await before_waiting()
         async with self._asking:
             if wanted != self._asked or now() >= self._until:
                 until = now() + REMEMBERED

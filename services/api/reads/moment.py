@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from projections.flags import Answer, FlagSnapshot, evaluate
 from services.api.reads.pins import EPOCH, Pin, parsed
+from services.api.reads.waiting import before_waiting
 from services.api.reads.wire import Refused
 from services.api.service import ReadsFlags
 from services.flags.states import KEPT_FOR, FlagState
 
 PATIENCE = 1.0  # seconds for what is on its way
 RETRY: tuple[tuple[bytes, bytes], ...] = ((b"retry-after", b"1"),)
+_LONGEST = timedelta(hours=1)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _KEPT_FOR = timedelta(seconds=KEPT_FOR)
 _MOST_PINNED = 64
 MOST_ENCODED = 4096  # answers that are kept encoded
@@ -27,9 +30,12 @@ Made = TypeVar("Made")
 
 
 class Moment:
-    """`at` is the last edge of a window, `until` the next one (None: there is none). `stale_since`: see FlagReader."""
+    """`at` is the last edge of a window, `until` the next one (None: there is none). `stale_since`: see FlagReader.
 
-    __slots__ = ("_encoded", "_hmac", "at", "pin", "stale_since", "state", "until")
+    It `ends` at the next edge, and after an hour: nothing that was made of it is older.
+    """
+
+    __slots__ = ("_encoded", "_hmac", "at", "ends", "pin", "stale_since", "state", "until")
 
     def __init__(
         self, state: FlagState, at: datetime, stale_since: datetime | None, hmac: Callable[[str], str]
@@ -37,6 +43,7 @@ class Moment:
         self.state = state
         self.at = state.edge_upto(at) or EPOCH
         self.until = state.edge_after(at)
+        self.ends = min(self.until or _NEVER, at + _LONGEST)
         self.stale_since = stale_since
         self.pin = str(Pin(state.revision, self.at))
         self._hmac = hmac
@@ -88,17 +95,14 @@ class Moments:
         self._hmac = hmac
         self._newest: Moment | None = None
         self._pinned: dict[str, Moment] = {}
+        self.given: Moment | None = None
+        """What `get` gave last."""
 
     def now(self) -> Moment:
         """The newest. Raises Refused while nothing is known."""
         flags, newest = self._flags, self._newest
         state, now, stale_since = flags.state, flags.time(), flags.stale_since
-        if (
-            newest is None
-            or newest.state is not state
-            or newest.stale_since != stale_since
-            or (newest.until is not None and now >= newest.until)
-        ):
+        if newest is None or newest.state is not state or newest.stale_since != stale_since or now >= newest.ends:
             if flags.cold:
                 raise Refused("cold", "no flags are known here yet: ask again, or use your default", RETRY)
             newest = self._newest = Moment(state, now, stale_since, self._hmac)
@@ -111,12 +115,14 @@ class Moments:
         what has not arrived.
         """
         if wanted is ANY:
-            return self.now()
-        if wanted.pin:
-            return await self._at(wanted)
-        if wanted.revision > self._flags.position or wanted.time > self._flags.time():
+            found = self.now()
+        elif wanted.pin:
+            found = await self._at(wanted)
+        else:
             await self._arrived(wanted.revision, wanted.time)
-        return self.now()
+            found = self.now()
+        self.given = found
+        return found
 
     async def _at(self, wanted: Wanted) -> Moment:
         pin = parsed(wanted.pin)
@@ -151,6 +157,8 @@ class Moments:
     async def _arrived(self, revision: int, time: datetime) -> None:
         """Wait for the revision, and for the edge of a window that another process has already seen pass."""
         flags = self._flags
+        if revision > flags.position or time > flags.time():
+            await before_waiting()
         if revision > flags.position and not await flags.wait_for(revision, PATIENCE):
             words = f"revision {revision} was asked for; {flags.position} is held here"
             raise Refused("behind", words, RETRY)

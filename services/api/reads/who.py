@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.facts import Actor
 from services.api.reads.moment import RETRY
+from services.api.reads.waiting import before_waiting
 from services.api.reads.wire import Refused
 from services.people.tokens import Tokens
 
@@ -57,6 +58,7 @@ class Readers:
 
     async def _refresh(self) -> bool:
         """Have the live tokens read again if they are old; False: they cannot be read now."""
+        await before_waiting()
         async with self._reading:
             if self._book.fresh():
                 return True

@@ -5,11 +5,12 @@ One rule: nothing of a request is looked at twice, and what an answer always has
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine
+from copy import copy
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
-from services.api.bodies import OTHER, SAFE, Message, Receive, Scope, Send, read_body
+from services.api.bodies import OTHER, SAFE, Message, Receive, Send, read_body
 from services.api.problems import TITLES
 from services.api.reads import cors
 
@@ -37,12 +38,12 @@ _STATUS = {"context": 400, "gone": 410}
 
 
 class Reply:
-    """What is sent; one that was made once may be sent many times, so its headers are put together here.
+    """What is sent; one that was made once may be sent many times, so it is put together here.
 
     `goes_on` sends what comes after the headers, in its own time, instead of `body`.
     """
 
-    __slots__ = ("end", "goes_on", "start")
+    __slots__ = ("_wire", "body", "goes_on", "headers", "status")
 
     def __init__(
         self,
@@ -52,30 +53,63 @@ class Reply:
         content_type: bytes = JSON,
         goes_on: Callable[[Send], Awaitable[None]] | None = None,
     ) -> None:
-        sent = [*SAFE, *headers]
+        more = list(headers)
         if body or goes_on:
-            sent.append((b"content-type", content_type))
+            more.append((b"content-type", content_type))
         if not goes_on and status not in (204, 304):
-            sent.append((b"content-length", b"%d" % len(body)))
-        self.start: Message = {"type": "http.response.start", "status": status, "headers": sent}
-        self.end: Message = {"type": "http.response.body", "body": body}
+            more.append((b"content-length", b"%d" % len(body)))
+        self.status = status
+        self.headers: Headers = (*SAFE, *more)
+        self.body = body
         self.goes_on = goes_on
+        self._wire: bytes | None = None
+
+    def wire(self) -> bytes:
+        """Headers and body as HTTP/1.1 has them, without the status line and what the server adds."""
+        if self._wire is None:
+            self._wire = b"".join(b"%s: %s\r\n" % header for header in self.headers) + b"\r\n" + self.body
+        return self._wire
+
+    def seen_by(self, read: Read) -> Reply:
+        """The same, that another origin's page may read where `cors` lets it."""
+        origin = read.headers.get(b"origin")
+        if origin is None:
+            return self
+        seen = copy(self)
+        seen.headers, seen._wire = (*self.headers, *cors.headers(read.path, origin)), None
+        return seen
+
+
+async def nothing_more() -> Message:
+    """What is received from a client that has sent everything."""
+    return {"type": "http.disconnect"}
 
 
 class Read:
     """One request for flags."""
 
-    __slots__ = ("_query", "_receive", "headers", "method", "path", "query_string", "scope")
+    __slots__ = ("_query", "_receive", "_whole", "headers", "method", "path", "query_string")
 
-    def __init__(self, scope: Scope, path: str, receive: Receive) -> None:
-        """`path` without what a trailing slash in the client's base URL left before it."""
-        self.scope = scope
-        self.method: str = scope["method"]
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: dict[bytes, bytes],
+        receive: Receive = nothing_more,
+        whole: bytes | None = None,
+    ) -> None:
+        """`path` without what a trailing slash in the client's base URL left before it; headers by lower-case names.
+
+        `whole`: the body, where it is here already (64 KiB at most).
+        """
+        self.method = method
         self.path = path
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.query_string: bytes = scope["query_string"]
+        self.headers = headers
+        self.query_string = query
         self._query: dict[str, str] | None = None
         self._receive = receive
+        self._whole = whole
 
     @property
     def query(self) -> dict[str, str]:
@@ -90,14 +124,11 @@ class Read:
 
     async def body(self) -> bytes:
         """The whole body, at most 64 KiB. Raises Refused, and Disconnected when the client went away."""
-        message = await self._receive()
-        if not message.get("more_body", False) and len(message.get("body", b"")) <= OTHER:
-            found: bytes = message.get("body", b"")
-            return found
-        whole = await read_body(self._receive, OTHER, message)
-        if whole is None:
+        if self._whole is None:
+            self._whole = await read_body(self._receive, OTHER)
+        if self._whole is None:
             raise Refused("too-large", f"at most {OTHER} bytes are read here", ((b"connection", b"close"),))
-        return whole
+        return self._whole
 
     async def gone(self) -> None:
         """Return when the client has gone away."""
@@ -105,17 +136,14 @@ class Read:
             pass
 
 
-Handler: TypeAlias = Callable[[Read], Awaitable[Reply]]
+Handler: TypeAlias = Callable[[Read], Coroutine[Any, Any, Reply]]
 
 
 async def answer(read: Read, reply: Reply, send: Send) -> None:
-    """Send it; to another origin's page only where that page may read it (`cors`)."""
-    if b"origin" in read.headers:
-        headers = [*reply.start["headers"], *cors.headers(read.path, read.headers[b"origin"])]
-        await send({**reply.start, "headers": headers})
-    else:
-        await send(reply.start)
+    """Send it by ASGI."""
+    reply = reply.seen_by(read)
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     if reply.goes_on and read.method != "HEAD":
         await reply.goes_on(send)
     else:
-        await send(reply.end)
+        await send({"type": "http.response.body", "body": reply.body})
