@@ -20,7 +20,7 @@ from benchmarks.reads import changes, fan_out, loads
 from benchmarks.reads.cutover import FLAGS, SHARE, SHARED, SWITCHED, Cutover, Switch, cutover
 from benchmarks.reads.hello import hello
 from benchmarks.reads.loads import Load
-from benchmarks.reads.page import BULK, HELLO, PEER, SINGLE, TOGGLES, Change, Found, page
+from benchmarks.reads.page import BULK, HELLO, NEW, PEER, SINGLE, TOGGLES, Change, Found, page
 from tests.service_process import ServiceProcess
 
 PAGE = "benchmarks-reads.md"
@@ -69,11 +69,15 @@ def measure(folder: Path, with_peers: bool) -> Found:
 def reads(service: Cutover) -> dict[str, Load]:
     """What is asked of the API worker."""
     pid, port, headers = service.worker.pid, service.worker.port, service.bearer | JSON
-    context = '{"context":{"targetingKey":"USER"}}'
+    context = '{{"context":{{"targetingKey":"{}"}}}}'.format
+    one, toggles = f"{FLAGS}/{SHARED[0]}", "/v0/feature_toggles?cookie_id="
     return {
-        SINGLE: Load(pid, port, "POST", f"{FLAGS}/{SHARED[0]}", context, headers),
-        BULK: Load(pid, port, "POST", FLAGS, context, headers),
-        TOGGLES: Load(pid, port, "GET", "/v0/feature_toggles?cookie_id=USER"),
+        SINGLE: Load(pid, port, "POST", one, context("USER"), headers),
+        SINGLE + NEW: Load(pid, port, "POST", one, context("NEW"), headers),
+        BULK: Load(pid, port, "POST", FLAGS, context("USER"), headers),
+        BULK + NEW: Load(pid, port, "POST", FLAGS, context("NEW"), headers),
+        TOGGLES: Load(pid, port, "GET", toggles + "USER"),
+        TOGGLES + NEW: Load(pid, port, "GET", toggles + "NEW"),
     }
 
 

@@ -24,7 +24,7 @@ MISSING = "NO WRK HERE, so nothing can be measured: apt-get install --no-install
 
 
 class Load(NamedTuple):
-    """One kind of request to one server. USER in path and body is another user each time."""
+    """One kind of request to one server. USER in path and body is another of 1,000 users each time, NEW a new one."""
 
     pid: int
     port: int
