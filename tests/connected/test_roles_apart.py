@@ -106,7 +106,7 @@ def test_a_rollout_is_adopted_read_and_stepped_through_by_roles_apart(apart: Apa
         assert refused.status_code == 409
 
         def reminded() -> bool:  # the clock's own command went through the engine and into the tables
-            items = client.get("/v1/rollouts/apart/audit").json()["items"]
+            items = client.get("/v1/rollouts/apart/audit", params={"at_least": revision}).json()["items"]
             return any(item["subject"] == "clock" for item in items) and any(
                 item["outcome"] == "refused" for item in items
             )
@@ -138,7 +138,8 @@ def hear_measure_and_tell(apart: Apart, client: httpx.Client) -> None:
     assert sent.status_code == 202, sent.text + apart.said()
 
     def facts(name: str) -> list[dict[str, Any]]:
-        items = client.get("/v1/rollouts/inputs/audit", params={"fact": name}).json()["items"]
+        seen = {"fact": name, "at_least": begun.json()["revision"]}  # the tables are another process's work
+        items = client.get("/v1/rollouts/inputs/audit", params=seen).json()["items"]
         return [item for item in items if item["outcome"] != "refused"]
 
     apart.wait_until(lambda: len(facts("deploy_reported")) == 1)
