@@ -58,7 +58,7 @@ class Group:
     """Answers for one rollout from `since` until before `until` (seconds since 1970)."""
 
     __slots__ = (
-        *("_by_email", "_held", "_hmac_key", "_rules", "_same", "_seed", "_without"),
+        *("_by_email", "_held", "_hmac_key", "_rules", "_same", "_seed", "_share", "_without"),
         *("metadata", "snapshot", "stuck", "until"),
     )
 
@@ -78,6 +78,7 @@ class Group:
         self._seed = hashlib.sha256(f"{snapshot.rollout}:".encode())  # copied for each user, never changed
         self._hmac_key = tester_key
         self._held = _held(snapshot, now) if self._same is None and tester_key else frozenset()
+        self._share = None if self._held or self._by_email else _share(self._rules)
         self.until = _next_edge(snapshot.windows, now) if self._same is None else inf
 
     def answer(self, user: str | None, attributes: Mapping[str, object]) -> Answer:
@@ -86,6 +87,10 @@ class Group:
             return self._same
         if not user:
             return self._without
+        if self._share is not None:  # `_bucket`, written out for speed
+            hashed = self._seed.copy()
+            hashed.update(user.encode())
+            return IN_SPLIT if _first_eight_bytes(hashed.digest())[0] % BUCKETS < self._share else self._without
         if self._by_email:
             user = user.lower()
         if self._held and self._is_tester(user):
@@ -95,11 +100,16 @@ class Group:
                 continue
             if below is None:
                 return MATCH
-            hashed = self._seed.copy()  # `bucket`, written out for speed
-            hashed.update(user.encode())
-            if _first_eight_bytes(hashed.digest())[0] % BUCKETS < below:
+            if self._bucket(user) < below:
                 return IN_SPLIT
         return self._without
+
+    def _bucket(self, user: str) -> int:
+        """`bucket`, of this rollout, with what all its users have in common hashed once."""
+        hashed = self._seed.copy()
+        hashed.update(user.encode())
+        bucket: int = _first_eight_bytes(hashed.digest())[0] % BUCKETS
+        return bucket
 
     def _is_tester(self, user: str) -> bool:
         assert self._hmac_key is not None
@@ -126,6 +136,11 @@ def _rule(audience: Audience) -> Rule:
     named = frozenset(audience.users) if audience.attribute or audience.users or audience.group else None
     below = None if audience.percentage >= 100 else round(audience.percentage * 1000)
     return Rule(named, audience.attribute, frozenset(audience.any_of), below)
+
+
+def _share(rules: tuple[Rule, ...]) -> int | None:
+    """Below which bucket everybody is in, where that is the only rule; None: there are others."""
+    return rules[0].below if len(rules) == 1 and rules[0].named is None else None
 
 
 def _has(attributes: Mapping[str, object], attribute: str, values: frozenset[object]) -> bool:
