@@ -250,11 +250,12 @@ class Notary:
         del self._leaves[:count]
 
     async def _still_the_same(self) -> None:
+        size = self._tree.size  # of before: while the answer is on its way more is read
         stream = await self._kept.log()
         if stream.created != self._created:
             raise _Anew("the log's stream was made again")
-        if stream.head < self._tree.size:
-            raise Refusing(f"the log was read up to revision {self._tree.size}, but now it ends at {stream.head}")
+        if stream.head < size:
+            raise Refusing(f"the log was read up to revision {size}, but now it ends at {stream.head}")
 
     async def _another_signed(self) -> None:
         """Another notary was quicker: what it signed must be what we would have."""

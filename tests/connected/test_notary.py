@@ -22,7 +22,7 @@ from services.log.streams import create_streams
 from services.nats.connection import Connection
 from services.notary import keys
 from services.notary.checkpoint import Checkpoint, read_checkpoint
-from services.notary.kept import CheckpointStream, Folder
+from services.notary.kept import CheckpointStream, Folder, Stream
 from services.notary.notary import Notary
 from services.notary.rotation import rotate
 from services.notary.tree import leaf, root_of
@@ -189,6 +189,32 @@ async def test_damaged_leaves_are_read_again_from_the_log(desk: Desk, damage: by
     sizes = [checkpoint.size for checkpoint in await desk.checkpoints()]
     assert sizes == sorted(set(sizes))
     assert sizes[-2:] == [10, 11]
+
+
+async def test_a_record_that_comes_while_the_log_is_asked_for_its_end_is_no_cut(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk.notary() as notary:
+        await desk.append(1)
+        await desk.signed(1)
+        asked = notary._kept.log
+
+        async def slowly() -> Stream:
+            """Once: the answer is on its way while another record is read."""
+            monkeypatch.undo()
+            answer = await asked()
+            await desk.append(1)
+            while notary._tree.size < 3:  # noqa: ASYNC110 (it grows in a task of its own)
+                await asyncio.sleep(0.01)
+            return answer
+
+        monkeypatch.setattr(notary._kept, "log", slowly)
+        await desk.append(1)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await desk.signed(3)
+        assert notary.problems() == ()
+        assert (await desk.signed(3)).root == desk.root(3)
 
 
 async def test_two_notaries_sign_one_story(desk: Desk) -> None:
