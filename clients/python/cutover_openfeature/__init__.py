@@ -3,7 +3,7 @@
 One rule: what is imported from here stays; the modules behind it may change.
 """
 
-from cutover_openfeature.group import Answer, bucket
+from cutover_openfeature.answers import Answer, bucket
 from cutover_openfeature.provider import CutoverProvider
 from cutover_openfeature.view import View
 

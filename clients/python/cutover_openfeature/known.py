@@ -64,7 +64,7 @@ class Known:
         """The view for now: another one when a window has opened or closed, or when it has grown stale."""
         with self._lock:
             now, stale = self._now(), self._stale_since()
-            due = [name for name, group in self._groups.items() if group.until <= now]
+            due = [name for name, group in self._groups.items() if group.until is not None and group.until <= now]
             for name in due:
                 self._make(name)
             if self.view is not None and (due or stale != self.view.stale_since):

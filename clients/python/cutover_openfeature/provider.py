@@ -18,7 +18,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType
 from openfeature.provider import AbstractProvider, Metadata
 
 from cutover_openfeature.source import Source
-from cutover_openfeature.view import NO_ATTRIBUTES, View, failed
+from cutover_openfeature.view import NO_ATTRIBUTES, View, failed, unknown
 
 V = TypeVar("V")
 Context = EvaluationContext | None
@@ -60,10 +60,14 @@ class CutoverProvider(AbstractProvider):
 
     def is_on(self, key: str, user: str | None = None, attributes: Mapping[str, object] = NO_ATTRIBUTES) -> bool:
         """Whether the toggle is on for the user. Raises FlagNotFoundError and ProviderNotReadyError."""
-        view = self._pinned.get() or self._known.view
-        if view is None or (view.until is not None and view.until <= self._wall()):
-            view = self.view()
-        return view.is_on(key, user, attributes)
+        view = self._pinned.get() or self._known.view or self.view()
+        try:
+            group = view.groups[key]
+        except KeyError:
+            raise unknown(key) from None
+        if group.until is not None and group.until <= self._wall():
+            return self.view().is_on(key, user, attributes)
+        return group.answer(user, attributes).value
 
     def view(self) -> View:
         """All toggles as they are now: the pinned view, where one is. Raises ProviderNotReadyError."""

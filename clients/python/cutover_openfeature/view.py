@@ -6,7 +6,6 @@ One rule: a view never changes. What is known next is another view, put in its p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -24,32 +23,31 @@ V = TypeVar("V")
 class View:
     """Answers by one state of the log and one time. Any thread may use it, for as long as it likes."""
 
-    __slots__ = ("_groups", "revision", "stale_since", "until")
+    __slots__ = ("groups", "revision", "stale_since", "until")
 
     def __init__(self, groups: Mapping[str, Group], revision: int, stale_since: str | None) -> None:
         """`groups` by rollout; `stale_since`: since when (ISO 8601) nothing is known to be current; None: it is."""
-        self._groups = {key: group for _, group in sorted(groups.items()) for key in group.snapshot.toggles}
+        self.groups = {key: group for _, group in sorted(groups.items()) for key in group.snapshot.toggles}
         self.revision = revision
         self.stale_since = stale_since
-        until = min((group.until for group in groups.values()), default=inf)
-        self.until = None if until == inf else until
+        self.until = min((group.until for group in groups.values() if group.until is not None), default=None)
 
     @property
     def keys(self) -> Sequence[str]:
         """Every toggle that is answered for."""
-        return tuple(self._groups)
+        return tuple(self.groups)
 
     def is_on(self, key: str, user: str | None = None, attributes: Mapping[str, object] = NO_ATTRIBUTES) -> bool:
         """Whether this toggle, and with it its whole group, is on for the user. Raises FlagNotFoundError."""
         try:
-            group = self._groups[key]
+            group = self.groups[key]
         except KeyError:
-            raise FlagNotFoundError(f"no rollout answers for the toggle '{key}'") from None
+            raise unknown(key) from None
         return group.answer(user, attributes).value
 
     def details(self, key: str, default: bool, context: EvaluationContext | None = None) -> FlagResolutionDetails[bool]:
         """The same with reason, variant and metadata. The default comes only with an error."""
-        group = self._groups.get(key)
+        group = self.groups.get(key)
         if group is None:
             return failed(default, ErrorCode.FLAG_NOT_FOUND, f"no rollout answers for the toggle '{key}'")
         try:
@@ -68,7 +66,7 @@ class View:
 
     def of_another_type(self, key: str, default: V) -> FlagResolutionDetails[V]:
         """Toggles are boolean: whoever asks for something else gets the default and an error."""
-        if key not in self._groups:
+        if key not in self.groups:
             return failed(default, ErrorCode.FLAG_NOT_FOUND, f"no rollout answers for the toggle '{key}'")
         return failed(default, ErrorCode.TYPE_MISMATCH, f"the toggle '{key}' is boolean")
 
@@ -76,11 +74,16 @@ class View:
         """The toggles for which somebody's answer may differ from the earlier view's."""
         return sorted(
             key
-            for key in {*self._groups, *before._groups}
-            if (mine := self._groups.get(key)) is None
-            or (theirs := before._groups.get(key)) is None
+            for key in {*self.groups, *before.groups}
+            if (mine := self.groups.get(key)) is None
+            or (theirs := before.groups.get(key)) is None
             or not (mine is theirs or mine.answers_like(theirs))
         )
+
+
+def unknown(key: str) -> FlagNotFoundError:
+    """No rollout stands behind this toggle."""
+    return FlagNotFoundError(f"no rollout answers for the toggle '{key}'")
 
 
 def failed(default: V, code: ErrorCode, words: str) -> FlagResolutionDetails[V]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,43 @@ def test_every_answer_is_the_services(
                 assert fed.provider.is_on(toggle, user, attributes) == expected.value
             else:
                 assert found.error_code == ErrorCode.FLAG_NOT_FOUND
+
+
+@given(snapshots, st.lists(st.tuples(users, times, contexts), min_size=2, max_size=12))
+def test_whoever_was_asked_about_before_changes_nothing(
+    snapshot: FlagSnapshot, asked: list[tuple[str, datetime, dict[str, str]]]
+) -> None:
+    fed = Fed(snapshot)
+    latest = START
+    for user, now, attributes in asked:
+        fed.clock.wall = now
+        latest = max(latest, now)
+        if answers(snapshot):
+            expected = evaluate(snapshot, user or None, latest, hmac_of, attributes).value
+            assert [fed.provider.is_on(toggle, user, attributes) for toggle in ("a", "b")] == [expected, expected]
+
+
+@pytest.mark.usefixtures("restless_threads")
+@pytest.mark.parametrize("actor", ["account", "email"])  # each way of answering remembers its last user
+def test_threads_that_ask_about_different_users_do_not_get_each_others_answers(actor: str) -> None:
+    half = replace(ON, exposure=Exposure("percentage", (Audience(50),)), actor=actor)
+    provider = Fed(half).provider
+    expected = {user: evaluate(half, user, START, hmac_of).value for user in ("u0", "u1", "u2", "u3")}
+    assert set(expected.values()) == {True, False}
+    wrong: list[str] = []
+
+    def ask(turn: int) -> None:
+        for number in range(20_000):
+            user = f"u{(number + turn) % 4}"
+            if provider.is_on("a", user) != expected[user]:
+                wrong.append(user)
+
+    threads = [threading.Thread(target=ask, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 @pytest.mark.parametrize("value", [983, True, ["983"], {"983": 1}, START, 983.0])

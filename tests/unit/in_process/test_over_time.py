@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -176,16 +174,7 @@ def test_a_pinned_view_stays_as_it_is_for_this_thread_alone() -> None:
     assert not fed.provider.is_on("a", "u")
 
 
-@pytest.fixture
-def _restless_threads() -> Iterator[None]:
-    """Threads take turns every tenth of a millisecond instead of every five milliseconds."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-    yield
-    sys.setswitchinterval(usual)
-
-
-@pytest.mark.usefixtures("_restless_threads")
+@pytest.mark.usefixtures("restless_threads")
 def test_eight_threads_never_see_a_mixture_while_the_group_flips_a_thousand_times() -> None:
     fed = Fed(ON)
     reads: deque[None] = deque(maxlen=1)  # emptied now and then: somebody reads before the next flip
