@@ -68,7 +68,7 @@ def verify(
     Exit code 1 says that something is not as it was signed, and where.
     """
     from services import up as service
-    from services.notary.cutover_verify import Unusable, report
+    from services.notary.cutover_verify import Unusable, report, text_of
 
     with Progress(
         TextColumn("Reading records"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err()
@@ -79,8 +79,8 @@ def verify(
             progress.update(task, completed=done, total=total)
 
         try:
-            notes = [path.read_text() for path in checkpoint or ()]
-            trusted = Path(key).read_text() if key and Path(key).is_file() else key
+            notes = [text_of(path) for path in checkpoint or ()]
+            trusted = text_of(Path(key)) if key and Path(key).is_file() else key
             work = service.verify(settings_with(ctx, data=data, nats_url=nats), moved, trusted, at_least, notes)
             result = run_to_end(work)
         except OSError as error:

@@ -32,14 +32,19 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 CHUNK = 16 * 1024 * 1024  # bytes that one process reads at a time
-WORK = 2_000_000  # hashes that are tried to find which record it was
+WORK = 2_000_000  # hashes that are tried to find which record it was, between two checkpoints
+ALL_WORK = 10 * WORK  # and in the whole file
+TOLD = 50  # findings that are told in words; JSON has all of them
 SOME = 16  # records that differ from the kept hashes; more of them are rather one that was put in or left out
 ALWAYS = 2**63
 
 RECORD = re.compile(
     rb'\{"revision":([1-9][0-9]{0,17}),"rollout":"([^"\\\x00-\x1f]*)","sha256":"([0-9a-f]{64})","(record|base64)":'
 )
+# A name written with escapes, which is rare.
+ESCAPED = re.compile(RECORD.pattern.replace(rb'([^"\\\x00-\x1f]*)', rb'((?:[^"\\\x00-\x1f]|\\.)*+)'))
 HEAD = re.compile(rb'\{"v":[0-9]+,"rollout":"([^"\\]*)","ordinal":([1-9][0-9]{0,17}),"previous":"((?:[0-9a-f]{64})?)",')
+NAME = re.compile(r"[^\s+]+")
 SIGNATURE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
 
 
@@ -122,14 +127,16 @@ def scan(data: bytes) -> Scanned:
     found = Scanned(array("q"), [], {}, {}, {}, [], [])
     numbers, leaves, stated, firsts, ends, breaks, others = found
     for line in data.split(b"\n"):
-        match = RECORD.match(line)
+        match = RECORD.match(line) or ESCAPED.match(line)
         if match is None:
             if line:
                 others.append((len(leaves), line))
             continue
         revision, rollout, says, kind = match.groups()
         stored = _stored(line, match.end(), kind)
-        if stored is None:
+        if match.re is ESCAPED:
+            rollout = _spelled_out(rollout)
+        if stored is None or rollout is None:
             others.append((len(leaves), line))
             continue
         digest = sha256(stored).hexdigest().encode()
@@ -155,7 +162,16 @@ def _stored(line: bytes, start: int, kind: bytes) -> bytes | None:
         return None
     if kind == b"record":
         return line[start:-1]
-    return _decoded(line[start + 1 : -2])
+    quoted = line[start:-1]
+    return _decoded(quoted[1:-1]) if quoted[:1] == quoted[-1:] == b'"' and len(quoted) > 1 else None
+
+
+def _spelled_out(name: bytes) -> bytes | None:
+    """A rollout's name that is written with escapes, as its own bytes; None: it is no text."""
+    try:
+        return str(json.loads(b'"%b"' % name)).encode()
+    except ValueError:
+        return None
 
 
 def _decoded(text: bytes) -> bytes | None:
@@ -262,15 +278,19 @@ class Key(NamedTuple):
 
 
 def read_key(text: str) -> Key:
-    """A C2SP vkey of an Ed25519 key; Unusable for anything else."""
+    """A C2SP vkey of an Ed25519 key; Unusable for anything else, which is not quoted: it may be a secret."""
+    if text.startswith("PRIVATE+KEY+"):
+        raise Unusable("that is the private key: the public one is needed, and this one should lie nowhere else")
     try:
         name, hashed, key = text.strip().split("+", 2)
         raw = base64.b64decode(key, validate=True)
         found = Key(name, bytes.fromhex(hashed), raw[1:])
     except ValueError:
-        raise Unusable(f"not a public key (name+hash+base64): {text.strip()[:60]!r}") from None
+        raise Unusable("not a public key: expected name+hash+base64") from None
     if len(raw) != 33 or raw[0] != 1 or sha256(name.encode() + b"\n" + raw).digest()[:4] != found.hash:
-        raise Unusable(f"not an Ed25519 key with the hash that stands in it: {text.strip()[:60]!r}")
+        raise Unusable("not an Ed25519 key with the hash that stands in it")
+    if not NAME.fullmatch(name) or not name.isprintable():
+        raise Unusable("not a public key: its name has signs that no name has")
     return found
 
 
@@ -305,7 +325,7 @@ def read_checkpoint(note: str, where: str) -> Checkpoint | None:
         for line in tail[:-1].split("\n"):
             match = SIGNATURE.fullmatch(line)
             raw = _decoded(match[2].encode()) if match else None
-            if match is None or raw is None or len(raw) != 68 or not blank or tail[-1:] != "\n":
+            if match is None or raw is None or len(raw) < 5 or not blank or tail[-1:] != "\n":
                 return None
             signatures.append((match[1], raw[:4], raw[4:]))
         root, handover = base64.b64decode(lines[2], validate=True), None
@@ -321,7 +341,11 @@ def read_checkpoint(note: str, where: str) -> Checkpoint | None:
 
 
 class Trust:
-    """Which key may sign which sizes: the given ones, and others by handovers that both keys signed."""
+    """Which key may sign which sizes: the given ones, and others by handovers that both keys signed.
+
+    A key hands over once, at a size at which it was itself entitled to sign: a stolen old key vouches for nothing that
+    came after its own handover, a handover included.
+    """
 
     def __init__(self, given: list[Key], checkpoints: list[Checkpoint]) -> None:
         self.spans: dict[Key, tuple[int, int]] = dict.fromkeys(given, (0, ALWAYS))
@@ -329,33 +353,50 @@ class Trust:
         self._taken: list[Checkpoint] = []
         handovers = [c for c in checkpoints if c.handover and c.bears(c.handover[0]) and c.bears(c.handover[1])]
         for key in given:
-            self._forward(key, handovers)
-            self._back(key, handovers)
+            chain = {key}
+            self._forward(key, handovers, chain)
+            self._back(key, handovers, chain)
+            apart = [other for other in given if other.name == key.name and other not in chain]
+            if apart:
+                raise Unusable(
+                    f"no handover connects the keys {key} and {apart[0]}, so which of them may sign what cannot be "
+                    "told: give the one that you trust"
+                )
 
-    def _forward(self, key: Key, handovers: list[Checkpoint]) -> None:
-        """To the keys that came after: each hands over once."""
-        while found := [c for c in handovers if c.handover and c.handover[0] == key]:
-            first = found[0]
-            assert first.handover is not None
-            if any(c.handover != first.handover for c in found):
-                words = f"the key {key} was handed over to two others: one of the handovers is forged"
-                self.findings.append(Finding("forged", 0, 0, words))
-                return
-            if first.handover[1] in self.spans and self.spans[first.handover[1]][0]:
-                return
-            self._taken.append(first)
-            self._narrow(key, high=first.size)
-            key = first.handover[1]
-            self._narrow(key, low=first.size)
+    def _forward(self, key: Key, handovers: list[Checkpoint], chain: set[Key]) -> None:
+        """To the keys that came after."""
+        while (found := self._of(key, 0, handovers, chain)) is not None:
+            size, after = found
+            self._narrow(key, high=size)
+            self._narrow(after, low=size)
+            chain.add(key := after)
 
-    def _back(self, key: Key, handovers: list[Checkpoint]) -> None:
-        """To the keys before, each good up to its handover."""
+    def _back(self, key: Key, handovers: list[Checkpoint], chain: set[Key]) -> None:
+        """To the keys that were before."""
+        while (found := self._of(key, 1, handovers, chain)) is not None:
+            size, before = found
+            self._narrow(key, low=size)
+            self._narrow(before, high=size)
+            chain.add(key := before)
+
+    def _of(self, key: Key, side: int, handovers: list[Checkpoint], chain: set[Key]) -> tuple[int, Key] | None:
+        """At which size this key hands over (side 0) or takes over (1), and the key on the other side; None: it never
+        does."""
+        low, high = self.spans[key]
+        found: dict[Key, Checkpoint] = {}
         for checkpoint in handovers:
-            if checkpoint.handover and checkpoint.handover[1] == key and checkpoint not in self._taken:
-                self._taken.append(checkpoint)
-                self._narrow(key, low=checkpoint.size)
-                self._narrow(checkpoint.handover[0], high=checkpoint.size)
-                self._back(checkpoint.handover[0], handovers)
+            pair = checkpoint.handover
+            if pair and pair[side] == key and pair[1 - side] not in chain and low <= checkpoint.size <= high:
+                first = found.setdefault(pair[1 - side], checkpoint)
+                found[pair[1 - side]] = min(first, checkpoint, key=lambda c: c.size)
+        if len(found) > 1:
+            what = "taken over from two others" if side else "handed over to two others"
+            self.findings.append(Finding("forged", 0, 0, f"the key {key} was {what}: one of the handovers is forged"))
+            return None
+        for other, checkpoint in found.items():
+            self._taken.append(checkpoint)
+            return checkpoint.size, other
+        return None
 
     def _narrow(self, key: Key, low: int = 0, high: int = ALWAYS) -> None:
         before = self.spans.get(key, (0, ALWAYS))
@@ -386,7 +427,7 @@ class Trust:
                 f"{late[1]} and signs nothing after it. Nobody vouches for revisions {first} to {checkpoint.size} by it"
             )
             return Finding("forged", first, checkpoint.size, words)
-        names = ", ".join(f"{name}+{hashed.hex()}" for name, hashed, _ in checkpoint.signatures)
+        names = ", ".join(f"{name!r}+{hashed.hex()}" for name, hashed, _ in checkpoint.signatures)
         return Finding("forged", 0, 0, f"{what} is signed by {names}, which is no key that you trust")
 
 
@@ -406,11 +447,13 @@ class Judge:
         self.findings: list[Finding] = []
         self.good = Tree()  # as far as it is proven
         self.open: Finding | None = None  # a range in which it could not be told where
+        self.work = ALL_WORK
 
     def run(self) -> None:
         waiting = self._fitting(self.checkpoints)
         while waiting:
-            if not self._repair(waiting[0]):
+            following = next((c for c in waiting if c.size > waiting[0].size), None)
+            if not self._repair(waiting[0], following):
                 self._range(waiting[0])
                 break
             waiting = self._fitting(waiting)
@@ -421,7 +464,7 @@ class Judge:
 
         One that does not fit although a later one does is wrong itself.
         """
-        tree, fits = self.good.copy(), 0
+        tree, fits = self.good.copy(), self.good.size
         forged: list[Checkpoint] = []
         waiting: list[Checkpoint] = []
         for checkpoint in checkpoints:
@@ -429,32 +472,47 @@ class Judge:
             if tree.size == checkpoint.size and tree.root() == checkpoint.root:
                 forged += waiting
                 waiting, self.good, fits = [], tree.copy(), checkpoint.size
+            elif checkpoint.size == self.good.size:  # another one of that size fits, or there are no records at all
+                forged.append(checkpoint)
             else:
                 waiting.append(checkpoint)
         for checkpoint in forged:
-            words = (
-                f"{checkpoint.where} (of {checkpoint.size} records) is forged: it is signed, but the records are "
-                f"those of a later checkpoint of {fits}"
-            )
+            other = "another" if checkpoint.size == fits else "a later"
+            these = f"the records are those of {other} checkpoint of {fits}" if fits else "no records have another root"
+            words = f"{checkpoint.where} (of {checkpoint.size} records) is of another log: it is signed, but {these}"
             self.findings.append(Finding("forged", checkpoint.size, checkpoint.size, words))
         return waiting
 
-    def _repair(self, checkpoint: Checkpoint) -> bool:
-        """Find the one thing that puts the signed root right again; say it, and go on as if it were right."""
+    def _repair(self, checkpoint: Checkpoint, following: Checkpoint | None) -> bool:
+        """Find the one thing that puts the signed root right again; say it, and go on as if it were right.
+
+        Where several do, it is the one by which the following checkpoint comes out as well.
+        """
         start, size = self.good.size, checkpoint.size
         piece = self.leaves[start : size + 1]
-        budget = WORK
+        budget, spent = min(WORK, self.work), 0
+        found: tuple[list[bytes], list[Finding]] | None = None
         for leaves, finding in self._candidates(piece, start, size - start):
-            if len(leaves) < size - start:
+            spent += size - start + 20
+            if spent > budget:
+                break
+            tree = self.good.copy().add(leaves[: size - start])
+            if tree.size != size or tree.root() != checkpoint.root:
                 continue
-            budget -= size - start + 20
-            if budget < 0:
-                return False
-            if self.good.copy().add(leaves[: size - start]).root() == checkpoint.root:
-                self.findings += finding
-                self.leaves[start : size + 1] = leaves
-                return True
-        return False
+            found = found or (leaves, finding)
+            if following is None:
+                break
+            after = [*leaves[size - start :], *self.leaves[size + 1 : following.size + 1]]
+            spent += following.size - size
+            if tree.add(after[: following.size - size]).root() == following.root:
+                found = leaves, finding
+                break
+        self.work -= spent
+        if found is None:
+            return False
+        self.leaves[start : size + 1], finding = found
+        self.findings += finding
+        return True
 
     def _candidates(self, piece: list[bytes], start: int, wanted: int) -> Iterator[tuple[list[bytes], list[Finding]]]:
         """What may have been, with what to say if it was."""
@@ -474,7 +532,7 @@ class Judge:
                 for at in range(min(wanted, len(piece)) + 1):
                     words = f"was dropped: record {broken.ordinal - 1} of rollout {name!r} stood there"
                     yield [*piece[:at], named, *piece[at:]], [_one("dropped", start + at + 1, words)]
-        for at in range(min(wanted + 1, len(piece))):
+        for at in range(wanted + 1 if len(piece) > wanted else 0):
             words = "was inserted: without it all is as signed"
             yield [*piece[:at], *piece[at + 1 :]], [_one("inserted", start + at + 1, words)]
         if wanted <= len(piece):
@@ -532,15 +590,13 @@ def _one(kind: str, revision: int, words: str) -> Finding:
 
 
 def _in_order(whole: Whole) -> list[Finding]:
-    """That the lines are numbered 1, 2, 3; puts them in that order, and says what was not."""
+    """Puts the lines in the order of their numbers, and says what is wrong with those."""
     count = len(whole.numbers)
-    if whole.numbers == array("q", range(1, count + 1)):
-        return []
     numbers, findings = list(whole.numbers), []
     there = set(numbers)
     for place, number in enumerate(numbers):
         wanted = numbers[place - 1] + 1 if place else 1
-        follows = numbers[place + 1] == wanted + 1 if place + 1 < count else True
+        follows = place + 1 < count and numbers[place + 1] == wanted + 1
         if number != wanted and wanted not in there and follows:
             findings.append(_one("changed", wanted, f"calls itself revision {number}"))
             numbers[place] = wanted
@@ -582,19 +638,50 @@ def verify(
     trust = Trust(keys, checkpoints)
     bad = [(checkpoint, trust.judge(checkpoint)) for checkpoint in checkpoints]
     findings += trust.findings + [finding for _, finding in bad if finding]
-    order = _in_order(whole)
-    judge = Judge(whole, [checkpoint for checkpoint, finding in bad if finding is None], leaves)
-    judge.run()
-    for more in (order, judge.findings):
-        named = {finding.first for finding in findings if finding.first == finding.last and finding.kind != "forged"}
-        findings += [finding for finding in more if finding.first not in named or finding.first != finding.last]
-    findings += _chains(judge, findings)
+    judge, order = _judged(whole, [checkpoint for checkpoint, finding in bad if finding is None], leaves)
+    named = {finding.first for finding in judge.findings if finding.first == finding.last}
+    records = [*judge.findings, *(each for each in order if each.first not in named or each.first != each.last)]
+    findings += records
+    findings += _chains(judge, findings, sure=not records)
     findings += _ends(judge, whole, at_least, any(finding is None for _, finding in bad))
     return Result(len(whole.numbers), len(checkpoints), judge.good.size, sorted(findings, key=lambda f: f.first))
 
 
-def _chains(judge: Judge, findings: list[Finding]) -> list[Finding]:
-    """Chains that are broken where nothing else was found that explains it."""
+def _judged(whole: Whole, checkpoints: list[Checkpoint], leaves: bytes) -> tuple[Judge, list[Finding]]:
+    """The records held against the checkpoints, and what is wrong with their numbers.
+
+    Numbers are not signed: where the lines as they stand are what was signed, the numbers alone are wrong.
+    """
+    count = len(whole.numbers)
+    judge = Judge(whole, checkpoints, leaves)
+    judge.run()
+    if whole.numbers == array("q", range(1, count + 1)):
+        return judge, []
+    if judge.good.size == count and not judge.findings:
+        return judge, _misnumbered(whole.numbers)
+    order = _in_order(whole)
+    judge = Judge(whole, checkpoints, leaves)
+    judge.run()
+    return judge, order
+
+
+def _misnumbered(numbers: array[int]) -> list[Finding]:
+    """Runs of lines that call themselves by other numbers than the revisions they hold."""
+    findings: list[Finding] = []
+    for revision, number in enumerate(numbers, 1):
+        if number == revision:
+            continue
+        if findings and findings[-1].last == revision - 1:
+            first = findings[-1].first
+            words = f"revisions {first} to {revision} are as they were signed, but their lines call them otherwise"
+            findings[-1] = Finding("file", first, revision, words)
+        else:
+            findings.append(_one("file", revision, f"is as it was signed, but its line calls it revision {number}"))
+    return findings
+
+
+def _chains(judge: Judge, findings: list[Finding], *, sure: bool) -> list[Finding]:
+    """Chains that are broken where nothing found explains it; `sure`: the lines stand as they were signed."""
     named = {revision for f in findings if f.first for revision in (f.first, f.last)}
     unexplained = []
     for broken in judge.breaks:
@@ -602,7 +689,7 @@ def _chains(judge: Judge, findings: list[Finding]) -> list[Finding]:
         near = any(low <= revision <= high for revision in named)
         if near or (judge.open and judge.open.first <= broken.revision):
             continue
-        signed = ", and was signed so: it was written so" if broken.revision <= judge.good.size else ""
+        signed = ", and was signed so: it was written so" if sure and broken.revision <= judge.good.size else ""
         unexplained.append(_one("chain", broken.revision, "")._replace(words=broken.words() + signed))
     return unexplained
 
@@ -640,6 +727,8 @@ def _frame(whole: Whole, names: set[str]) -> tuple[list[tuple[str, str]], list[F
         else:
             words = f"a line that is no record of an export stands after revision {count}: {line[:60]!r}"
             findings.append(Finding("file", count + 1, count + 1, words))
+    if whole.others and whole.others[0][1][-1:] == b"\r":
+        raise NotAnExport("its line ends were converted (to CR LF): copy the file as it is, byte by byte")
     if header is None and not whole.leaves:
         found = f"found {whole.others[0][1][:40]!r}" if whole.others else "the file is empty"
         raise NotAnExport(f'not an export of a log: expected a first line {{"cutover-export":1, ...}}; {found}')
@@ -650,7 +739,7 @@ def _frame(whole: Whole, names: set[str]) -> tuple[list[tuple[str, str]], list[F
         words = f"the last line is missing: the file was cut off after revision {len(whole.leaves)}"
         findings.append(Finding("cut", len(whole.leaves) + 1, len(whole.leaves) + 1, words))
     elif end != there:
-        words = f"the last line speaks of {end.get('records')} records and {end.get('checkpoints')} checkpoints; "
+        words = f"the last line speaks of {end.get('records')!r} records and {end.get('checkpoints')!r} checkpoints; "
         words += f"there are {there['records']} and {there['checkpoints']}"
         findings.append(Finding("file", 0, 0, words))
     return notes, findings
@@ -688,7 +777,9 @@ def report(result: Result) -> str:
         signed = f"{result.checkpoints:,} signed checkpoints" if result.checkpoints != 1 else "one signed checkpoint"
         return f"OK: {result.records:,} records are as they were signed, by {signed}.\n"
     lines = [f"NOT OK: {result.records:,} records, and {len(result.findings)} to tell:"]
-    lines += [f"  - {finding.kind}: {finding.words}." for finding in result.findings]
+    lines += [f"  - {finding.kind}: {finding.words}." for finding in result.findings[:TOLD]]
+    if len(result.findings) > TOLD:
+        lines.append(f"  - and {len(result.findings) - TOLD} more (--json has all of them).")
     inside = any(each.kind not in ("checkpoint", "file") and 0 < each.first <= result.size for each in result.findings)
     proven = f"revisions 1 to {result.size}{', but for what is named above' if inside else ''}"
     lines.append(f"Proven to be as signed: {proven}." if result.size else "No record is proven.")
@@ -704,10 +795,20 @@ def as_json(result: Result) -> str:
 def _key(given: str) -> Key:
     """The key itself, or the file it stands in."""
     path = Path(given)
+    text = text_of(path) if path.exists() else given
     try:
-        return read_key(path.read_text() if path.exists() else given)
+        return read_key(text)
     except Unusable as error:
-        raise Unusable(f"--key {given[:60]}: {error}{'' if path.exists() else '; and there is no such file'}") from None
+        named = "the given text" if given.startswith("PRIVATE+KEY+") else given[:60]
+        raise Unusable(f"--key {named}: {error}{'' if path.exists() else '; and there is no such file'}") from None
+
+
+def text_of(path: Path) -> str:
+    """Of a small file; Unusable if it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Unusable(f"{path}: not a text file") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -724,12 +825,12 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         keys = [_key(key) for key in asked.key]
-        notes = [path.read_text() for path in asked.checkpoint]
+        notes = [text_of(path) for path in asked.checkpoint]
         result = verify(pieces_of(asked.export, asked.jobs), keys, at_least=asked.at_least, elsewhere=notes)
     except OSError as error:
         sys.stderr.write(f"It could not be checked: {error.filename}: {error.strerror}\n")
         return 2
-    except (Unusable, UnicodeDecodeError) as error:
+    except Unusable as error:
         where = f"{asked.export}: " if isinstance(error, NotAnExport) else ""
         sys.stderr.write(f"It could not be checked: {where}{error}\n")
         return 2

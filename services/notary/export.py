@@ -22,6 +22,7 @@ from events.codec import digest
 from services.log.protocol import Entry, Log, Unavailable
 from services.notary.checkpoint import Checkpoint, read_checkpoint
 from services.notary.kept import CheckpointStream, Kept
+from services.notary.note import BadNote
 
 PATIENCE = 10.0  # seconds for the notary to sign what there is when the export begins
 LOOK = 0.1
@@ -39,7 +40,7 @@ async def export(log: Log, kept: CheckpointStream, *, patience: float = PATIENCE
     records = checkpoints = 0
     async with aclosing(_until(kept, end)) as notes:
         waiting = await anext(notes, None)
-        while waiting is not None and waiting[0].size == 0:
+        while waiting is not None and waiting[0] == 0:
             checkpoints += 1
             yield _line({"checkpoint": waiting[1].note})
             waiting = await anext(notes, None)
@@ -50,7 +51,7 @@ async def export(log: Log, kept: CheckpointStream, *, patience: float = PATIENCE
             for entry in await anext(batches):
                 lines.append(record_line(entry))
                 records += 1
-                while waiting is not None and waiting[0].size <= records:
+                while waiting is not None and waiting[0] <= records:
                     checkpoints += 1
                     lines.append(_line({"checkpoint": waiting[1].note}))
                     waiting = await anext(notes, None)
@@ -63,12 +64,13 @@ async def export(log: Log, kept: CheckpointStream, *, patience: float = PATIENCE
 
 
 async def _signed(kept: CheckpointStream, head: int, patience: float) -> tuple[Checkpoint, int]:
-    """The last checkpoint, once it covers what there is, and its place; an older one if that takes too long."""
+    """The last checkpoint, once it covers what there is, and the end of the stream; an older one if that takes too
+    long. What cannot be read there is passed over: it goes into the file for the verifier to name."""
     loop = asyncio.get_running_loop()
     until = loop.time() + patience
     while True:
         last = await kept.last()
-        found = None if last is None else (read_checkpoint(last.note)[0], last.sequence)
+        found = None if last is None else await _readable(kept, last)
         if found is not None and (found[0].size >= head or loop.time() > until):
             return found
         if loop.time() > until:
@@ -76,10 +78,30 @@ async def _signed(kept: CheckpointStream, head: int, patience: float) -> tuple[C
         await asyncio.sleep(LOOK)
 
 
-async def _until(kept: CheckpointStream, end: int) -> AsyncGenerator[tuple[Checkpoint, Kept], None]:
+async def _readable(kept: CheckpointStream, last: Kept) -> tuple[Checkpoint, int] | None:
+    """The last checkpoint that can be read, and the place of the last one of all."""
+    found = _read(last.note)
+    if found is None:
+        async for each in kept.all():
+            found = _read(each.note) or found
+    return (found, last.sequence) if found else None
+
+
+def _read(note: str) -> Checkpoint | None:
+    try:
+        return read_checkpoint(note)[0]
+    except BadNote:
+        return None
+
+
+async def _until(kept: CheckpointStream, end: int) -> AsyncGenerator[tuple[int, Kept], None]:
+    """After how many records each checkpoint stands; one that cannot be read stands with the one before it."""
+    size = 0
     async for each in kept.all():
         if each.sequence <= end:
-            yield read_checkpoint(each.note)[0], each
+            checkpoint = _read(each.note)
+            size = checkpoint.size if checkpoint else size
+            yield size, each
 
 
 def record_line(entry: Entry) -> bytes:

@@ -57,6 +57,7 @@ class Notary:
         self._leaves: list[bytes] = []  # between the two
         self._sequence = 0  # of the last checkpoint in the stream
         self._noted = ""  # the note there, if we put it there
+        self._filed = ""  # the note in the file, if we put it there
         self._created = ""
         self._last_leaf = b""
         self._checked: tuple[Tree, int] | None = None  # what was expected and has come, still to be put on disk
@@ -161,6 +162,9 @@ class Notary:
         """Finish a rotation that was cut off after its handover was kept."""
         if not (parts.signed_by(handover.old) and parts.signed_by(handover.new)):
             raise Refusing("the handover of the key is not signed by both keys")
+        latest = await asyncio.to_thread(self._folder.latest)
+        if latest is not None and read_checkpoint(latest)[0].size > read_checkpoint(note)[0].size:
+            raise Refusing("the handover of the key is of fewer records than the checkpoint in the file")
         await asyncio.to_thread(self._folder.keep, note)
         if not await asyncio.to_thread(keys.take_over, self._data, handover.new):
             raise Refusing(f"the key was handed over to {handover.new}, which is not in {self._data}")
@@ -228,7 +232,10 @@ class Notary:
         if self._checked is not None:
             await self._move(*self._checked)
             self._checked = None
-        if self._expected or self._tree.size == self._signed.size:
+        if self._expected:
+            return
+        if self._tree.size == self._signed.size:
+            await self._file()  # a stop may have come in between
             return
         tree, count = copy.deepcopy(self._tree), len(self._leaves)
         note = Checkpoint(self._key.name, tree.size, tree.root()).signed([self._key])
@@ -240,7 +247,13 @@ class Notary:
                 return
             self._noted = note
         await self._move(tree, count)
-        await asyncio.to_thread(self._folder.keep, note)
+        await self._file()
+
+    async def _file(self) -> None:
+        """The last checkpoint, in the file as well."""
+        if (note := self._noted) != self._filed:
+            await asyncio.to_thread(self._folder.keep, note)
+            self._filed = note
 
     async def _move(self, tree: Tree, count: int) -> None:
         """This tree is signed: its `count` new leaves go to the disk."""

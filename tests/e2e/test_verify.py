@@ -75,11 +75,20 @@ def test_the_log_is_exported_checked_elsewhere_and_its_key_is_handed_over(
     assert (code, out[:3]) == (0, "OK:"), said
     with sqlite3.connect(own_service.data / "cutover.db") as tables:
         tables.execute("UPDATE audit_g1 SET hash = 'x' WHERE revision = 3")
+        tables.execute("UPDATE audit_g1 SET subject = 'mallory' WHERE revision = 4")
+        tables.execute("DELETE FROM audit_g1 WHERE revision = 5")
     code, _, said = cutover(own_service, "verify")
     assert code == 1
     assert "revision 3 is not the record that the tables were made of" in said
+    assert "revision 4 stands in the tables with another subject than the record has: 'mallory'" in said
+    assert "revision 5 is not in the tables" in said
     assert cutover(own_service, "verify", "--at-least", "1000")[0] == 1
     assert cutover(own_service, "verify", "--key", "nonsense")[0] == 2
+    (tmp_path / "bytes").write_bytes(b"\xff\x00")
+    for option in ("--key", "--checkpoint"):
+        code, _, said = cutover(own_service, "verify", option, str(tmp_path / "bytes"))
+        assert code == 2
+        assert "not a text file" in said
 
 
 def test_the_whole_log_is_for_admins_and_auditors(running_service: ServiceProcess) -> None:
