@@ -23,7 +23,7 @@ def components(kinds: Sequence[Any], unions: Mapping[str, Any]) -> tuple[list[Js
     named = {_key(schema): name for name, schema in zip(unions, schemas, strict=False)}
     short = _short_names(found)
     tidy = [_tidy(schema, named, short) for schema in schemas[len(unions) :]]
-    parts = {short[name]: _tidy(schema, named, short) for name, schema in found.items()}
+    parts = {short[name]: _titled(_tidy(schema, named, short), short[name]) for name, schema in found.items()}
     parts |= {name: _tidy(schema, {}, short) for name, schema in zip(unions, schemas, strict=False)}
     return tidy, dict(sorted(parts.items()))
 
@@ -34,8 +34,18 @@ def reference(name: str) -> Json:
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """A name that two types share is told apart by its module's last word, "commands.GoLive"; lists are "RowItems"."""
-    return {name: _LIST.sub(r"\1Items", ".".join(name.split(".")[-2:])) for name in names}
+    """A name that two types share is told apart by its module's last word, "CommandsGoLive"; lists are "RowItems"."""
+    parts = {name: name.split(".")[-2:] for name in names}
+    return {name: _LIST.sub(r"\1Items", "".join(map(_capital, few))) for name, few in parts.items()}
+
+
+def _capital(word: str) -> str:
+    return word[:1].upper() + word[1:]
+
+
+def _titled(schema: Json, name: str) -> Json:
+    """A type's title is its name here: generators make a class of it, and two of one title are one too many."""
+    return {**schema, "title": name} if "title" in schema else schema
 
 
 def _key(schema: Json) -> str:
@@ -45,7 +55,8 @@ def _key(schema: Json) -> str:
 
 
 def _tidy(schema: Any, named: Mapping[str, str], short: Mapping[str, str]) -> Any:
-    """The schema with names short, tagged unions by name, and tags as constants."""
+    """The schema with names short, tagged unions by name, and tags as constants; what generators do not know and
+    nothing is lost with is left out."""
     if isinstance(schema, list):
         return [_tidy(part, named, short) for part in schema]
     if not isinstance(schema, dict):
@@ -53,6 +64,8 @@ def _tidy(schema: Any, named: Mapping[str, str], short: Mapping[str, str]) -> An
     if (key := _key(schema)) and key in named:
         return reference(named[key])
     tidy = {name: _tidy(part, named, short) for name, part in schema.items()}
+    if tidy.get("items") is False:
+        del tidy["items"]  # beside prefixItems: maxItems says it already
     if isinstance(ref := tidy.get("$ref"), str):
         tidy["$ref"] = _renamed(ref, short)
     if "discriminator" in tidy:

@@ -122,11 +122,11 @@ def document(app: Litestar) -> Json:
 def _written_plan() -> Json:
     """A plan as people write it, and its parts, as components."""
     prefix = "WrittenPlan"
-    text = msgspec.json.encode(json_schema()).replace(b"#/$defs/", f"#/components/schemas/{prefix}.".encode())
+    text = msgspec.json.encode(json_schema()).replace(b"#/$defs/", f"#/components/schemas/{prefix}".encode())
     whole: Json = msgspec.json.decode(text)
     parts: Json = whole.pop("$defs")
     del whole["$schema"]
-    return {prefix: whole} | {f"{prefix}.{name}": part for name, part in parts.items()}
+    return {prefix: whole} | {f"{prefix}{name}": {**part, "title": f"{prefix}{name}"} for name, part in parts.items()}
 
 
 def _kinds(routes: Sequence[Route]) -> Iterator[Any]:
@@ -229,7 +229,8 @@ def _problem(status: int, slugs: Sequence[str]) -> Json:
     types = [f"/problems/{slug}" for slug in slugs]
     title = TITLES[slugs[0]][1]
     example = {"type": types[0], "title": title, "status": status, "detail": f"{title}.", "reasons": []}
-    narrowed = {"allOf": [reference("Problem"), {"properties": {"type": {"enum": types}, "status": {"const": status}}}]}
+    only = {"type": {"enum": types}, "status": {"type": "integer", "enum": [status]}}
+    narrowed = {"allOf": [reference("Problem"), {"properties": only}]}
     again = ["Retry-After"] if any(slug in TRY_AGAIN for slug in slugs) else []
     headers = again + (["WWW-Authenticate"] if "unauthorized" in slugs else [])
     return {

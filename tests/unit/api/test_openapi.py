@@ -62,6 +62,28 @@ def test_every_operation_has_a_name_of_its_own_and_says_what_it_does() -> None:
     assert [name for name, operation in operations() if len(operation["summary"]) < 10] == []
 
 
+def schemas(part: Any) -> Iterator[dict[str, Any]]:
+    """Every object in the document."""
+    if isinstance(part, dict):
+        yield part
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from schemas(each)
+
+
+def test_client_generators_find_a_class_name_for_every_component() -> None:
+    components = DOCUMENT["components"]["schemas"]
+    assert [name for name in components if not name.isidentifier()] == []
+    titles = [schema.get("title", name) for name, schema in components.items()]
+    assert sorted({title for title in titles if titles.count(title) > 1}) == []
+
+
+def test_nothing_stops_client_generators() -> None:
+    """`items: false` and whole numbers as `const` are valid, and make some of them leave things out or give up."""
+    found = list(schemas(DOCUMENT))
+    assert [each for each in found if each.get("items") is False] == []
+    assert [each for each in found if isinstance(each.get("const"), int)] == []
+
+
 EXAMPLES = list(examples())
 
 
