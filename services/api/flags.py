@@ -14,9 +14,11 @@ from litestar.params import FromPath
 from msgspec import UNSET, Struct, UnsetType
 
 from projections.flags import Reason, answers, evaluate
+from services.api.access import one_of
 from services.api.answers import answer
 from services.api.asof import as_of, past
 from services.api.described import AS_OF, AT_LEAST, ROLLOUT, Param, described
+from services.api.explain import READERS
 from services.api.freshness import flags_caught_up, views_caught_up
 from services.api.problems import Failed, failed
 from services.api.service import Request, service_of
@@ -43,7 +45,7 @@ FLAGS = described(
     "flags",
     Flags,
     params=(ROLLOUT, Param("user", "For whom; without it an unknown visitor."), AT_LEAST, AS_OF),
-    problems=("cold", "erased"),
+    problems=("cold", "erased", "forbidden"),
     example=Flags(12, {"darker_buttons_web": True}, "TARGETING_MATCH"),
 )
 
@@ -52,11 +54,13 @@ FLAGS = described(
 async def flags(request: Request, rollout: FromPath[str]) -> Response[bytes]:
     """The group for `?user=`; without a user it is off, unless it is on for everyone. `?attribute.NAME=` for groups.
 
-    `?as_of=` as it was by the log, at an instant or at a revision.
+    `?as_of=` as it was by the log, at an instant or at a revision: with a user, to those who may have it explained.
     """
     asked = request.query_params
     attributes = {name.removeprefix(ATTRIBUTE): asked[name] for name in asked if name.startswith(ATTRIBUTE)}
     if (point := as_of(request)) is not None:
+        if asked.get("user"):
+            one_of(request, READERS, "what one user got is told to")
         await views_caught_up(request)
         then = await past(request, rollout, point)
         return answer(await asyncio.to_thread(_then, request, then, attributes))

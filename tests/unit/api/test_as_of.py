@@ -265,5 +265,9 @@ async def test_a_question_that_cannot_be_understood_says_why(released: httpx.Asy
 
 async def test_only_those_who_may_know_of_testers_are_told_what_one_user_got(known_as: Client) -> None:
     for role, status in (("auditor", 200), ("facilitator", 200), ("reader", 403), ("ci", 403), ("approver", 403)):
-        response = await known_as(role, role).post("/v1/explain", json={"toggle": "first_toggle"})
+        client = known_as(role, role)
+        response = await client.post("/v1/explain", json={"toggle": "first_toggle"})
         assert response.status_code == status, role
+        past = await client.get("/v1/rollouts/small/flags", params={"user": "vera", "as_of": "0"})
+        assert past.status_code == (status if status == 403 else 404), role  # there was no rollout then
+        assert (await client.get("/v1/rollouts/small/flags", params={"as_of": "0"})).status_code == 404
