@@ -222,6 +222,28 @@ async def until_written(projector: Projector, snapshot: FlagSnapshot) -> None:
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("dead", ["nats://127.0.0.1:1", "nats://nowhere.invalid:4222"])
+async def test_a_dead_node_first_in_the_list_does_not_keep_the_next_one_waiting(
+    projector: Projector, nats_server: NatsProcess, dead: str
+) -> None:
+    await projector.write(ON)
+    provider = CutoverProvider(f"{dead},{nats_server.url}")
+    await registered(provider)
+    assert provider.is_on("a")
+
+
+@pytest.mark.faults
+async def test_a_node_that_restarts_beside_a_dead_one_is_heard_again_within_seconds(
+    projector: Projector, nats_server: NatsProcess
+) -> None:
+    await projector.write(ON)
+    provider = CutoverProvider(f"{nats_server.url},nats://127.0.0.1:1")
+    await registered(provider)
+    nats_server.restart()
+    await until_written(projector, OFF)
+    await until(lambda: not provider.is_on("a"), within=8)
+
+
 @pytest.mark.faults
 @pytest.mark.usefixtures("_soon_stale")
 async def test_a_frozen_server_makes_it_stale_not_blind(projector: Projector, nats_server: NatsProcess) -> None:

@@ -157,6 +157,8 @@ def _options(server: str) -> dict[str, Any]:
         "name": "cutover-openfeature",
         "inbox_prefix": INBOX.encode(),
         "allow_reconnect": False,
+        "max_reconnect_attempts": 1,  # of a server that refuses: 60 otherwise, two seconds apart (0 or less: for ever)
+        "reconnect_time_wait": 0.05,
         "connect_timeout": 2,
         "ping_interval": 1,
         "max_outstanding_pings": 2,
