@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cutover_openfeature import CutoverProvider
+from cutover_openfeature.watch import Watch
 from msgspec.structs import replace
 from openfeature import api
 from openfeature.client import OpenFeatureClient
@@ -310,6 +313,31 @@ async def test_a_provider_may_be_shut_down_and_begun_again(projector: Projector,
         assert await asyncio.to_thread(provider.wait_for, snapshot.revision)
         await asyncio.to_thread(provider.shutdown)
     assert provider.is_on("a")
+
+
+async def test_a_provider_that_is_set_again_while_it_is_being_shut_down_watches(
+    projector: Projector, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK shuts down in a thread what it has replaced."""
+    await projector.write(ON)
+    stopping, stopped, stop = threading.Event(), threading.Event(), Watch.stop
+
+    def stop_slowly(watch: Watch) -> None:
+        stopping.set()
+        time.sleep(0.2)
+        stop(watch)
+        stopped.set()
+
+    monkeypatch.setattr(Watch, "stop", stop_slowly)
+    first, second = CutoverProvider(nats_server.url), CutoverProvider(nats_server.url)
+    await registered(first)
+    await registered(second)
+    assert stopping.wait(5)
+    await registered(first)
+    assert stopped.wait(5)
+    await projector.write(OFF)
+    assert await asyncio.to_thread(first.wait_for, OFF.revision)
+    assert not api.get_client(DOMAIN).get_boolean_value("a", True)
 
 
 async def test_a_key_that_is_removed_is_not_answered_any_more(projector: Projector, nats_server: NatsProcess) -> None:

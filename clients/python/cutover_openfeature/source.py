@@ -7,6 +7,7 @@ be seen to be switched off.
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -48,17 +49,19 @@ class Source:
         self._watch: Watch | None = None
         self._saved: View | None = None
         self._saved_at = 0.0
+        self._lock = threading.Lock()  # the SDK starts and stops in different threads
         _watch_after_fork(self)
 
     def start(self, wait: float) -> bool:
         """Whether anything is known, after at most `wait` seconds."""
-        if self._watch is None:
-            if self._file and (found := kept.read(self._file)):
-                self.known.take_up(found)
-            self._begin()
-        self.known.wait(lambda view: not view.stale_since, min(wait, WAIT_WHEN_KEPT) if self.known.view else wait)
-        self._teller.started(self.known.view)
-        return self.known.view is not None
+        with self._lock:
+            if self._watch is None:
+                if self._file and (found := kept.read(self._file)):
+                    self.known.take_up(found)
+                self._begin()
+            self.known.wait(lambda view: not view.stale_since, min(wait, WAIT_WHEN_KEPT) if self.known.view else wait)
+            self._teller.started(self.known.view)
+            return self.known.view is not None
 
     def _begin(self) -> None:
         self._watch = Watch(self._servers, self.known, self._on_tick, self._bucket, self._options)
@@ -66,11 +69,12 @@ class Source:
 
     def stop(self) -> None:
         """Hang up, and keep what is known."""
-        self._teller.ended()
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
-            self._save()
+        with self._lock:
+            self._teller.ended()
+            if self._watch is not None:
+                self._watch.stop()
+                self._watch = None
+                self._save()
 
     def _on_tick(self) -> None:
         self._teller.tell(self.known.view)
@@ -84,6 +88,7 @@ class Source:
             kept.write(self._file, state)
 
     def _in_child(self) -> None:
+        self._lock = threading.Lock()
         self.known.after_fork()
         self._teller = Teller(self._emit)
         if self._watch is not None:
