@@ -105,7 +105,7 @@ async def projector(nats_client: Connection) -> AsyncIterator[Projector]:
 
 @pytest.fixture
 def _soon_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutover_openfeature.known.STALE_AFTER", SOON)
+    monkeypatch.setattr("cutover_openfeature.clock.STALE_AFTER", SOON)
 
 
 @pytest.fixture(autouse=True)

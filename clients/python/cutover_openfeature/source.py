@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cutover_openfeature import kept
+from cutover_openfeature.clock import Clock
 from cutover_openfeature.events import Emit, Teller
 from cutover_openfeature.known import Known
 from cutover_openfeature.view import View
@@ -39,7 +40,7 @@ class Source:
         options: dict[str, Any],
         emit: Emit,
     ) -> None:
-        self.known = Known(tester_key, wall)
+        self.known = Known(tester_key, Clock(wall))
         self._servers = [server.strip() for server in servers.split(",")]
         self._file = file
         self._bucket = bucket
