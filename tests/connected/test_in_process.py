@@ -315,6 +315,22 @@ async def test_a_provider_may_be_shut_down_and_begun_again(projector: Projector,
     assert provider.is_on("a")
 
 
+async def test_what_was_shut_down_is_stale_and_begun_again_waits_for_news(
+    projector: Projector, nats_server: NatsProcess
+) -> None:
+    await projector.write(ON)
+    projector.start()
+    provider = CutoverProvider(nats_server.url)
+    await asyncio.to_thread(provider.initialize)
+    assert provider.resolve_boolean_details("a", False).reason == Reason.STATIC
+    await asyncio.to_thread(provider.shutdown)
+    assert provider.resolve_boolean_details("a", False).reason == Reason.STALE
+    await projector.write(OFF)
+    await asyncio.to_thread(provider.initialize)
+    assert provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
+    await asyncio.to_thread(provider.shutdown)
+
+
 async def test_a_provider_that_is_set_again_while_it_is_being_shut_down_watches(
     projector: Projector, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,10 @@ class Clock:
         """There was a sign of life."""
         self._heard, self.heard_at = self.monotonic(), self.wall()
 
+    def hung_up(self) -> None:
+        """Nobody listens any more."""
+        self._heard = None
+
     def take_up(self, heard_at: float, used: float) -> None:
         """Go on from what was kept: nothing has been heard since."""
         self._heard, self.heard_at, self._used = None, heard_at, max(self._used, used)

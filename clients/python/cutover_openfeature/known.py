@@ -110,6 +110,13 @@ class Known:
                 if self.view is None or (self.view.revision, self.view.stale_since) != (self._revision, None):
                     self._publish()
 
+    def hung_up(self) -> None:
+        """Nothing is heard from here on: what is known is stale at once."""
+        with self._lock:
+            self._clock.hung_up()
+            if self._revision is not None:
+                self._publish()
+
     # -- over a restart
 
     def kept(self) -> Kept | None:

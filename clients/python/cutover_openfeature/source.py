@@ -24,7 +24,7 @@ from cutover_openfeature.watch import Watch
 KEEP_EVERY = 1.0  # seconds, when something has changed
 KEEP_ANYWAY = 30.0  # seconds, so that it says how old it is
 
-WAIT_WHEN_KEPT = 1.0  # seconds that a start waits for something newer than the file
+WAIT_WHEN_KEPT = 2.0  # seconds that a start waits for news of what is known: a mark comes every second
 
 
 class Source:
@@ -75,6 +75,7 @@ class Source:
             if self._watch is not None:
                 self._watch.stop()
                 self._watch = None
+                self.known.hung_up()
                 self._save()
 
     def _on_tick(self) -> None:

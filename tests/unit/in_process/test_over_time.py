@@ -151,6 +151,15 @@ def test_a_mark_heard_again_is_no_sign_of_life() -> None:
     assert fed.provider.view().stale_since
 
 
+def test_after_hanging_up_it_is_stale() -> None:
+    fed = Fed(ON)
+    fed.known.hung_up()
+    found = fed.provider.resolve_boolean_details("a", False)
+    assert (found.value, found.reason) == (True, Reason.STALE)
+    fed.mark(10)
+    assert not fed.provider.view().stale_since
+
+
 # -- one view
 
 
