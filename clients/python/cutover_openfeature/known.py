@@ -54,7 +54,7 @@ class Known:
             now, stale = self._clock.now(), self._clock.stale_since()
             due = [name for name, group in self._groups.items() if group.until is not None and group.until <= now]
             for name in due:
-                self._make(name)
+                self._put(self._held[name])
             if self.view is not None and (due or stale != self.view.stale_since):
                 self._publish()
             return self.view
@@ -142,20 +142,24 @@ class Known:
                 self._publish()
 
     def after_fork(self) -> None:
-        """In a child process: whoever held the lock is not there."""
+        """In a child process: whoever held the lock is not there, and may have been about to publish."""
         self._lock = threading.Lock()
         self._published = threading.Condition(self._lock)
+        with self._lock:
+            self._groups.clear()
+            for held in tuple(self._held.values()):
+                self._put(held)
+            if self._revision is not None:
+                self._publish()
 
     # -- with the lock
 
     def _accept(self, held: Held) -> None:
-        name, snapshot = held.snapshot.rollout, held.snapshot
-        known = self._held.get(name)
+        snapshot = held.snapshot
+        known = self._held.get(snapshot.rollout)
         if known and snapshot.revision < known.snapshot.revision:
             return
-        self._held[name] = held
-        self._clock.now(snapshot.when.timestamp())
-        self._make(name)
+        self._put(held)
         if snapshot.windows and self._tester_key is None and not self._warned:
             self._warned = True
             logger.warning(
@@ -165,15 +169,22 @@ class Known:
     def _get_stuck(self, name: str) -> None:
         known = self._held.get(name)
         if known and known.stuck is None:
-            self._held[name] = known._replace(stuck=words(self._clock.wall()))
-            self._make(name)
+            self._put(known._replace(stuck=words(self._clock.wall())))
 
-    def _make(self, name: str) -> None:
-        snapshot, _, stuck = self._held[name]
+    def _put(self, held: Held) -> None:
+        """Its group is made first: what cannot be answered from is not known, nor what a fork has cut short."""
+        snapshot, _, stuck = held
+        when = snapshot.when.timestamp()
+        try:
+            group = Group(snapshot, max(self._clock.now(), when), self._tester_key, stuck)
+        except (ArithmeticError, ValueError) as error:
+            raise Unreadable(f"no answer can be made from it: {error}") from error
+        self._clock.now(when)
+        self._held[snapshot.rollout] = held
         if snapshot.phase == "cancelled":  # its keys are free for another rollout
-            self._groups.pop(name, None)
+            self._groups.pop(snapshot.rollout, None)
         else:
-            self._groups[name] = Group(snapshot, self._clock.now(), self._tester_key, stuck)
+            self._groups[snapshot.rollout] = group
 
     def _publish(self) -> None:
         assert self._revision is not None

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from cutover_openfeature.known import Held
+from cutover_openfeature.snapshot import decode
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -19,7 +21,7 @@ from openfeature.event import ProviderEvent, ProviderEventDetails
 from openfeature.exception import ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 
-from events.facts import EVERYONE, NOBODY, TESTERS
+from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window, encode
 from tests.histories import START
 from tests.unit.in_process.client import Fed, hmac_of
@@ -72,6 +74,19 @@ def test_values_that_cannot_be_read_leave_the_last_one_which_is_then_stale(caplo
     assert fed.provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
 
 
+def test_a_value_that_no_answer_can_be_made_from_is_one_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    fed = Fed(ON)
+    below = replace(OFF, exposure=Exposure("percentage", (Audience(-1e308),)), when=START + HOUR)
+    for _ in range(2):
+        fed.feed(below)
+        found = fed.provider.resolve_boolean_details("a", False)
+        assert (found.value, found.reason) == (True, Reason.STALE)
+    assert "the value of 'vaos' cannot be read, the last one stays" in caplog.text
+    assert fed.known._clock.now() == START.timestamp()
+    fed.feed(replace(OFF, revision=12))
+    assert fed.provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
+
+
 def test_fields_of_the_future_are_ignored() -> None:
     fed = Fed()
     future = {**msgspec.json.decode(encode(ON)), "mood": "good", "windows": []}
@@ -95,6 +110,33 @@ def test_nothing_is_known_before_all_of_the_bucket_is() -> None:
     assert fed.provider.is_on("a")
     assert fed.provider.wait_for(10, 0)
     assert not fed.provider.wait_for(11, 0)
+
+
+def test_a_child_takes_up_the_value_that_its_parents_watch_was_taking_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that was at it is not there after a fork."""
+
+    class Forked(BaseException): ...
+
+    def forked(*_: object) -> None:
+        raise Forked
+
+    fed = Fed(ON)
+    with monkeypatch.context() as patch:
+        patch.setattr("cutover_openfeature.known.Group", forked)
+        with pytest.raises(Forked):
+            fed.known.value("vaos", encode(OFF))
+    fed.known.after_fork()
+    assert fed.provider.is_on("a")
+    fed.feed(OFF)
+    assert not fed.provider.is_on("a")
+
+
+def test_a_child_answers_by_what_its_parent_had_just_heard() -> None:
+    fed = Fed(ON)
+    fed.known._held["vaos"] = Held(decode(encode(OFF)), encode(OFF))  # as between the two assignments
+    fed.known.after_fork()
+    fed.feed(OFF)
+    assert not fed.provider.is_on("a")
 
 
 # -- time
