@@ -35,7 +35,7 @@ def read(path: Path) -> Kept | None:
         logger.error("%s is not whole: its first line is not the SHA-256 of the rest; it is not used", path)
     except FileNotFoundError:
         pass
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         logger.error("%s cannot be read and is not used: %s", path, error)
     return None
 

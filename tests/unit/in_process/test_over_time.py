@@ -29,6 +29,7 @@ from tests.unit.in_process.client import Fed, hmac_of
 HOUR = timedelta(hours=1)
 ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b", "c", "d"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
+DEEP = b"[" * 100_000 + b"]" * 100_000 + b"}"
 TESTING = replace(
     ON,
     exposure=TESTERS,
@@ -62,7 +63,12 @@ def test_values_that_cannot_be_read_leave_the_last_one_which_is_then_stale(caplo
     fed = Fed(ON, replace(ON, rollout="other", toggles=("x",)))
     before = fed.provider.view()
     newer: dict[str, Any] = {**msgspec.json.decode(encode(OFF)), "v": 2, "exposure": "in a form of the future"}
-    for data in (b"damaged", msgspec.json.encode(newer), b"[" * 5000):
+    for data in (
+        b"damaged",
+        msgspec.json.encode(newer),
+        b'{"v": 1, "x": ' + DEEP,
+        encode(OFF).replace(b"vaos", b"va\xffos"),
+    ):
         fed.known.value("vaos", data)
         found = fed.provider.resolve_boolean_details("a", False)
         assert (found.value, found.reason) == (True, Reason.STALE)
@@ -200,6 +206,13 @@ def test_after_hanging_up_it_is_stale() -> None:
     assert (found.value, found.reason) == (True, Reason.STALE)
     fed.mark(10)
     assert not fed.provider.view().stale_since
+
+
+@pytest.mark.parametrize("data", [b"damaged", b'{"revision": 11, "x": ' + DEEP])
+def test_a_mark_that_cannot_be_read_is_no_sign_of_life(data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    fed = Fed(ON)
+    assert not fed.known.mark(data, 2)
+    assert "the mark of the flag bucket cannot be read" in caplog.text
 
 
 # -- one view
