@@ -286,6 +286,32 @@ async def test_a_restart_while_nats_is_away_starts_stale_from_the_file(
     await until(lambda: client.get_provider_status() == ProviderStatus.READY)
 
 
+async def test_a_slow_disk_does_not_hold_up_a_rollback(
+    projector: Projector, nats_server: NatsProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cutover_openfeature.source.KEEP_EVERY", 0.05)
+    file, begun, done = tmp_path / "flags", [], threading.Event()
+
+    def sync(_: int) -> None:
+        begun.append(time.monotonic())
+        done.wait(10)
+
+    monkeypatch.setattr("cutover_openfeature.kept.os.fsync", sync)
+    await projector.write(ON)
+    projector.start()
+    provider = CutoverProvider(nats_server.url, keep_in=file)
+    await registered(provider)
+    try:
+        await until(lambda: begun)
+        await projector.write(OFF)
+        await until(lambda: not provider.is_on("a"), within=3)
+        await asyncio.sleep(0.3)
+        assert len(begun) == 1, "one at a time"
+    finally:
+        done.set()
+    await until(lambda: file.exists() and b"rolled_back" in file.read_bytes())
+
+
 async def test_a_cold_start_without_nats_is_an_error_and_ready_when_it_comes(
     projector: Projector, nats_server: NatsProcess
 ) -> None:

@@ -6,6 +6,7 @@ be seen to be switched off.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -50,6 +51,7 @@ class Source:
         self._watch: Watch | None = None
         self._saved: View | None = None
         self._saved_at = 0.0
+        self._saving: asyncio.Future[None] | None = None
         self._lock = threading.Lock()  # the SDK starts and stops in different threads
         _watch_after_fork(self)
 
@@ -65,6 +67,7 @@ class Source:
             return self.known.view is not None
 
     def _begin(self) -> None:
+        self._saving = None
         self._watch = Watch(self._servers, self.known, self._on_tick, self._bucket, self._options)
         self._watch.start()
 
@@ -80,11 +83,15 @@ class Source:
 
     def _on_tick(self) -> None:
         self._teller.tell(self.known.view)
+        if self._file and self._is_due() and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.get_running_loop().run_in_executor(None, self._save)
+
+    def _is_due(self) -> bool:
         every = KEEP_ANYWAY if self.known.view is self._saved else KEEP_EVERY
-        if time.monotonic() - self._saved_at > every:
-            self._save()
+        return time.monotonic() - self._saved_at > every
 
     def _save(self) -> None:
+        """One at a time, and not in the watch's thread: a disk may take seconds."""
         self._saved, self._saved_at = self.known.view, time.monotonic()
         if self._file and (state := self.known.kept()):
             kept.write(self._file, state)
