@@ -34,7 +34,7 @@ from services.log.streams import create_streams
 from services.nats.connection import Connection
 from tests.histories import START
 from tests.nats_process import NatsProcess
-from tests.unit.in_process.client import KEY, hmac_of
+from tests.unit.in_process.client import KEY, Fed, hmac_of
 
 pytestmark = pytest.mark.connected
 
@@ -284,6 +284,16 @@ async def test_a_restart_while_nats_is_away_starts_stale_from_the_file(
     await until_written(projector, OFF)
     await until(lambda: not client.get_boolean_value("a", True))
     await until(lambda: client.get_provider_status() == ProviderStatus.READY)
+
+
+def test_a_start_from_the_file_that_hears_nothing_leaves_it_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "flags"
+    Fed(ON, file=file).provider._source._save()
+    before = file.read_bytes()
+    provider = CutoverProvider("nats://127.0.0.1:1", keep_in=file, wait=0.1)
+    provider.initialize()
+    provider.shutdown()
+    assert file.read_bytes() == before
 
 
 async def test_a_slow_disk_does_not_hold_up_a_rollback(

@@ -61,6 +61,7 @@ class Source:
             if self._watch is None:
                 if self._file and (found := kept.read(self._file)):
                     self.known.take_up(found)
+                    self._saved = self.known.view
                 self._begin()
             self.known.wait(lambda view: not view.stale_since, min(wait, WAIT_WHEN_KEPT) if self.known.view else wait)
             self._teller.started(self.known.view)
@@ -78,17 +79,21 @@ class Source:
             if self._watch is not None:
                 self._watch.stop()
                 self._watch = None
+                if self._has_news():
+                    self._save()
                 self.known.hung_up()
-                self._save()
 
     def _on_tick(self) -> None:
         self._teller.tell(self.known.view)
-        if self._file and self._is_due() and (self._saving is None or self._saving.done()):
+        every = KEEP_ANYWAY if self.known.view is self._saved else KEEP_EVERY
+        due = self._file and time.monotonic() - self._saved_at > every and self._has_news()
+        if due and (self._saving is None or self._saving.done()):
             self._saving = asyncio.get_running_loop().run_in_executor(None, self._save)
 
-    def _is_due(self) -> bool:
-        every = KEEP_ANYWAY if self.known.view is self._saved else KEEP_EVERY
-        return time.monotonic() - self._saved_at > every
+    def _has_news(self) -> bool:
+        """Something that the file does not say; of what has not changed, that it is still so."""
+        view = self.known.view
+        return view is not None and (view is not self._saved or not view.stale_since)
 
     def _save(self) -> None:
         """One at a time, and not in the watch's thread: a disk may take seconds."""

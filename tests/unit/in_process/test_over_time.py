@@ -310,6 +310,29 @@ def test_a_file_that_is_not_whole_is_not_used(tmp_path: Path, damage: str, caplo
     assert "is not whole" in caplog.text
 
 
+def test_what_is_older_does_not_replace_what_another_process_has_kept(tmp_path: Path) -> None:
+    file = tmp_path / "flags"
+    newer, older = Fed(OFF, file=file), Fed(ON, file=file)
+    newer.provider._source._save()
+    older.provider._source._save()
+    assert not restarted(file, START).provider.is_on("a")
+
+
+def test_while_it_is_stale_only_a_change_is_worth_keeping(tmp_path: Path) -> None:
+    fed = Fed(TESTING, file=tmp_path / "flags")
+    source = fed.provider._source
+    source._save()
+    assert source._has_news(), "it is still so"
+    fed.clock.forward(6)
+    fed.known.turn()
+    assert source._has_news()
+    source._save()
+    assert not source._has_news()
+    fed.clock.forward(3600)  # a window opens
+    fed.known.turn()
+    assert source._has_news()
+
+
 def restarted(file: Path, at: datetime) -> Fed:
     """Another process, up to where it would connect."""
     from cutover_openfeature import kept
