@@ -296,6 +296,23 @@ def test_a_start_from_the_file_that_hears_nothing_leaves_it_as_it_is(tmp_path: P
     assert file.read_bytes() == before
 
 
+async def test_a_start_from_the_file_beside_a_dead_projector_is_stale(
+    projector: Projector, nats_server: NatsProcess, tmp_path: Path
+) -> None:
+    await projector.write(ON)
+    first = CutoverProvider(nats_server.url, keep_in=tmp_path / "flags")
+    await registered(first)
+    await asyncio.to_thread(api.clear_providers)
+    await projector.write(OFF)
+    client = await registered(CutoverProvider(nats_server.url, keep_in=tmp_path / "flags"))
+    found = client.get_boolean_details("a", True)
+    assert (found.value, found.reason) == (False, Reason.STALE)
+    await until(lambda: client.get_provider_status() == ProviderStatus.STALE)
+    projector.start()
+    await until(lambda: client.get_provider_status() == ProviderStatus.READY)
+    assert client.get_boolean_details("a", True).reason == Reason.DISABLED
+
+
 async def test_a_slow_disk_does_not_hold_up_a_rollback(
     projector: Projector, nats_server: NatsProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

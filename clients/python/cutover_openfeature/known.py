@@ -89,7 +89,10 @@ class Known:
                 self._publish()
 
     def mark(self, data: bytes, sequence: int) -> bool:
-        """Whether the projector is alive. A mark heard before, or one from before what is known, is no sign of life."""
+        """Whether the projector is alive. A mark heard before, or one from before what is known, is no sign of life.
+
+        Nor is the first one, where something was known before: nobody knows how long it has been lying there.
+        """
         try:
             revision = decode_mark(data).revision
         except Unreadable as error:
@@ -98,7 +101,9 @@ class Known:
         with self._lock:
             if revision < (self._revision or 0) or sequence == self._mark_sequence:
                 return False
-            self._mark_sequence, self._marked = sequence, revision
+            first, self._mark_sequence, self._marked = not self._mark_sequence, sequence, revision
+            if first and self._clock.heard_at:
+                return False
             self._clock.heard()
             return True
 
@@ -114,6 +119,7 @@ class Known:
         """Nothing is heard from here on: what is known is stale at once."""
         with self._lock:
             self._clock.hung_up()
+            self._mark_sequence = 0
             if self._revision is not None:
                 self._publish()
 

@@ -204,6 +204,8 @@ def test_after_hanging_up_it_is_stale() -> None:
     fed.known.hung_up()
     found = fed.provider.resolve_boolean_details("a", False)
     assert (found.value, found.reason) == (True, Reason.STALE)
+    fed.mark(10)  # nobody knows how long it has been lying there
+    assert fed.provider.view().stale_since
     fed.mark(10)
     assert not fed.provider.view().stale_since
 
@@ -296,6 +298,9 @@ def test_what_is_kept_is_answered_stale_after_a_restart(tmp_path: Path) -> None:
     assert not after.provider.is_on("x", "u"), "the window had closed before; the clock went back over the restart"
     after.feed(OFF)
     assert not after.provider.is_on("a")
+    assert after.provider.view().stale_since == START.isoformat(), "nobody knows how long that mark has been there"
+    after.mark(11)
+    assert after.provider.view().stale_since is None
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "not ours"])
