@@ -42,7 +42,9 @@ class Source:
         emit: Emit,
     ) -> None:
         self.known = Known(tester_key, Clock(wall))
-        self._servers = [server.strip() for server in servers.split(",")]
+        self._servers = [address for server in servers.split(",") if (address := server.strip())]
+        if not self._servers:
+            raise ValueError("no server is named: there is nothing to watch")
         self._file = file
         self._bucket = bucket
         self._options = options

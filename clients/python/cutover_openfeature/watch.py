@@ -31,6 +31,7 @@ INBOX = "_INBOX_flags"
 """Answers come to inboxes of our own, so that an account may be allowed to hear these and no others."""
 
 TICK = 0.1  # seconds
+PAUSE = (0.1, 0.4)  # seconds until the next server is tried, at random
 BLIND_AFTER = 2.5  # seconds of silence until the subscription is made anew; doubled each time that did not help
 PATIENCE = 30.0  # seconds it is doubled up to
 
@@ -52,7 +53,7 @@ class Watch:
         self._subscription: Any = None
         self._heard = 0.0
         self._patience = BLIND_AFTER
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}  # by server
 
     def start(self) -> None:
         """Begin; nothing is waited for."""
@@ -89,18 +90,18 @@ class Watch:
             try:
                 await self._stay(server)
             except (errors.Error, JetStreamError, OSError) as error:
-                self._say(f"{type(error).__name__}: {error}")
+                self._say(server, f"{type(error).__name__}: {error}")
             except Exception as error:  # an address that is none, a certificate: said, and tried again
-                self._say(repr(error))
+                self._say(server, repr(error))
             if self._ending.is_set():
                 return
-            await asyncio.sleep(random.uniform(0.1, 0.4))
+            await asyncio.sleep(random.uniform(*PAUSE))
 
-    def _say(self, trouble: str) -> None:
+    def _say(self, server: str, trouble: str) -> None:
         """It is tried several times a second, and said once."""
-        if trouble != self._trouble:
-            logger.warning("cannot watch the flags: %s", trouble)
-        self._trouble = trouble
+        if trouble != self._troubles.get(server):
+            logger.warning("cannot watch the flags at %s: %s", _address(server), trouble)
+        self._troubles[server] = trouble
 
     async def _stay(self, server: str) -> None:
         """Watch over one connection until it breaks."""
@@ -110,6 +111,7 @@ class Watch:
             while connection.is_connected and not self._ending.is_set():
                 if self._subscription is None or time.monotonic() - self._heard > self._patience:
                     await self._subscribe(connection)
+                    self._troubles.pop(server, None)
                 await asyncio.sleep(TICK)
         finally:
             with suppress(Exception):  # whatever it thinks of being closed
@@ -128,7 +130,7 @@ class Watch:
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
             idle_heartbeat=1.0,
         )
-        self._heard, self._trouble = time.monotonic(), ""
+        self._heard = time.monotonic()
 
     async def _receive(self, msg: Msg) -> None:
         """One value of the bucket, in the bucket's order."""
@@ -149,6 +151,11 @@ class Watch:
 async def _on_error(error: Exception) -> None:
     """nats-py tells here what it also raises, and prints it otherwise."""
     logger.debug("NATS: %r", error)
+
+
+def _address(server: str) -> str:
+    """Without a password."""
+    return server.rpartition("@")[2].rpartition("//")[2]
 
 
 def _options(server: str) -> dict[str, Any]:
