@@ -142,6 +142,15 @@ async def test_a_client_follows_the_bucket_and_is_told(projector: Projector, nat
     assert client.get_boolean_details("never", True).error_code == ErrorCode.FLAG_NOT_FOUND
 
 
+async def test_an_option_for_nats_takes_the_place_of_the_providers(
+    projector: Projector, nats_server: NatsProcess
+) -> None:
+    await projector.write(ON)
+    provider = CutoverProvider(nats_server.url, wait=2, name="mine", connect_timeout=1, ping_interval=2)
+    await registered(provider)
+    assert provider.is_on("a")
+
+
 async def test_the_readmes_examples_run(projector: Projector, nats_server: NatsProcess, tmp_path: Path) -> None:
     await projector.write(replace(ON, toggles=("my_toggle", "toggle_1", "toggle_2")))
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)

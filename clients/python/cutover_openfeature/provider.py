@@ -46,7 +46,8 @@ class CutoverProvider(AbstractProvider):
 
         `tester_key`: 32 bytes, or 64 hexadecimal digits; without it testers are not seen. `keep_in`: a file for
         the last known state. `wait`: seconds that a start waits for the bucket. `nats` goes to nats.connect: `tls`,
-        `user_credentials` and the like. Raises ValueError for a key of another length and where no server is named.
+        `user_credentials` and the like. Raises ValueError for a key of another length, where no server is named, and
+        for an option that `nats.connect` does not have or that the watch depends on.
         """
         self._source = Source(
             servers, _key(tester_key), Path(keep_in) if keep_in else None, bucket, wall, nats, self.emit

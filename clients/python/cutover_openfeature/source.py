@@ -20,7 +20,7 @@ from cutover_openfeature.clock import Clock
 from cutover_openfeature.events import Emit, Teller
 from cutover_openfeature.known import Known
 from cutover_openfeature.view import View
-from cutover_openfeature.watch import Watch
+from cutover_openfeature.watch import Watch, check
 
 KEEP_EVERY = 1.0  # seconds, when something has changed
 KEEP_ANYWAY = 30.0  # seconds, so that it says how old it is
@@ -41,6 +41,7 @@ class Source:
         options: dict[str, Any],
         emit: Emit,
     ) -> None:
+        check(options)
         self.known = Known(tester_key, Clock(wall))
         self._servers = [address for server in servers.split(",") if (address := server.strip())]
         if not self._servers:

@@ -11,8 +11,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from inspect import signature
 from itertools import cycle
 from typing import Any
 
@@ -29,6 +30,8 @@ logger = logging.getLogger("cutover.openfeature")
 
 INBOX = "_INBOX_flags"
 """Answers come to inboxes of our own, so that an account may be allowed to hear these and no others."""
+
+OWN = frozenset({"allow_reconnect", "inbox_prefix", "max_reconnect_attempts", "reconnect_time_wait", "servers"})
 
 TICK = 0.1  # seconds
 PAUSE = (0.1, 0.4)  # seconds until the next server is tried, at random
@@ -107,7 +110,7 @@ class Watch:
         """Watch over one connection until it breaks."""
         connection, self._subscription = Client(), None
         try:
-            await connection.connect(**_options(server), **self._options)
+            await connection.connect(**{**_options(server), **self._options})
             while connection.is_connected and not self._ending.is_set():
                 if self._subscription is None or time.monotonic() - self._heard > self._patience:
                     await self._subscribe(connection)
@@ -156,6 +159,15 @@ async def _on_error(error: Exception) -> None:
 def _address(server: str) -> str:
     """Without a password."""
     return server.rpartition("@")[2].rpartition("//")[2]
+
+
+def check(options: Iterable[str]) -> None:
+    """Raises ValueError for an option of nats.connect that the watch depends on, and for one that does not exist."""
+    for name in options:
+        if name in OWN:
+            raise ValueError(f"'{name}' is the provider's own to set")
+        if name not in signature(Client.connect).parameters:
+            raise ValueError(f"neither the provider nor nats.connect has an option '{name}'")
 
 
 def _options(server: str) -> dict[str, Any]:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from cutover_openfeature import CutoverProvider
 from cutover_openfeature.clock import Clock
 from cutover_openfeature.known import Known
 from cutover_openfeature.watch import Watch
+
+
+@pytest.mark.parametrize("option", ["inbox_prefix", "allow_reconnect", "max_reconnect_attempts", "keepin"])
+def test_an_option_that_is_the_providers_own_or_nobodys_is_refused_at_once(option: str) -> None:
+    options: dict[str, Any] = {option: True}
+    with pytest.raises(ValueError, match=f"'{option}'"):
+        CutoverProvider("nats://a:1", **options)
 
 
 async def nobody_there(_watch: Watch, server: str) -> None:
