@@ -458,6 +458,43 @@ async def test_a_child_process_watches_for_itself(projector: Projector, nats_ser
     assert await process.wait() == 0
 
 
+async def test_it_says_nothing_while_its_interpreter_ends(
+    projector: Projector, nats_server: NatsProcess, tmp_path: Path
+) -> None:
+    """The SDK's threads, and those that would write the file, are gone before the watch is."""
+    await projector.write(ON)
+    projector.start()
+    program = f"""
+        import atexit, time
+
+        atexit.register(time.sleep, 1.5)  # the last to be called
+        from cutover_openfeature import CutoverProvider, source
+        from openfeature import api
+        from openfeature.event import ProviderEvent
+
+        source.KEEP_EVERY = source.KEEP_ANYWAY = 0.2
+        api.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, lambda details: None)
+        api.set_provider_and_wait(CutoverProvider({nats_server.url!r}, keep_in={str(tmp_path / "flags")!r}))
+        print("ends", flush=True)
+    """
+    path = os.pathsep.join(sys.path)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", textwrap.dedent(program)),
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert await process.stdout.readline() == b"ends\n"
+    ended = asyncio.create_task(process.communicate())
+    for revision in range(11, 100):
+        await projector.write(replace(OFF if revision % 2 else ON, revision=revision))
+        if (await asyncio.wait({ended}, timeout=0.1))[0]:
+            break
+    assert (await ended)[1].decode() == ""
+    assert process.returncode == 0
+
+
 def test_it_ends_with_its_interpreter() -> None:
     """No thread of it keeps a program alive that forgets to shut it down."""
     program = "from cutover_openfeature import CutoverProvider as P; P('nats://127.0.0.1:1')._source.start(0.01)"

@@ -31,6 +31,9 @@ logger = logging.getLogger("cutover.openfeature")
 INBOX = "_INBOX_flags"
 """Answers come to inboxes of our own, so that an account may be allowed to hear these and no others."""
 
+ENDING = ("cannot schedule new futures after", "can't create new thread at interpreter shutdown")
+"""What Python says when the interpreter ends, before this thread does, and no other thread is to be had."""
+
 OWN = frozenset({"allow_reconnect", "inbox_prefix", "max_reconnect_attempts", "reconnect_time_wait", "servers"})
 
 TICK = 0.1  # seconds
@@ -85,8 +88,9 @@ class Watch:
         try:
             self._known.turn()
             self._on_tick()
-        except Exception:
-            logger.exception("the flags' watch is in trouble and goes on")
+        except Exception as error:
+            if not str(error).startswith(ENDING):
+                logger.exception("the flags' watch is in trouble and goes on")
 
     async def _watch(self) -> None:
         for server in self._servers:
