@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent, ProviderEventDetails
-from openfeature.exception import ProviderNotReadyError
+from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 
 from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
@@ -91,6 +91,15 @@ def test_a_value_that_no_answer_can_be_made_from_is_one_that_cannot_be_read(capl
     assert fed.known._clock.now() == START.timestamp()
     fed.feed(replace(OFF, revision=12))
     assert fed.provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
+
+
+def test_a_value_that_could_never_be_read_has_no_toggles_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    fed = Fed()
+    fed.known.value("vaos", b"damaged")
+    fed.mark(10)
+    found = fed.provider.resolve_boolean_details("a", True)
+    assert (found.value, found.error_code) == (True, ErrorCode.FLAG_NOT_FOUND)
+    assert "the value of 'vaos' cannot be read" in caplog.text
 
 
 def test_fields_of_the_future_are_ignored() -> None:
