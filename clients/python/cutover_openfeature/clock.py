@@ -5,11 +5,15 @@ One rule: the time never goes back, whatever the wall clock says; silence is mea
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+logger = logging.getLogger("cutover.openfeature")
+
 STALE_AFTER = 5.0  # seconds without a new mark
+BEHIND = 300.0  # seconds the clock may be behind a kept time before it is said
 
 
 class Clock:
@@ -38,6 +42,11 @@ class Clock:
     def take_up(self, heard_at: float, used: float) -> None:
         """Go on from what was kept: nothing has been heard since."""
         self._heard, self.heard_at, self._used = None, heard_at, max(self._used, used)
+        if (behind := self._used - self.wall()) > BEHIND:
+            until = words(self._used)
+            logger.warning(
+                "the clock is %.0f s behind the kept time: no window opens or closes until %s", behind, until
+            )
 
     def stale_since(self) -> str | None:
         """Since when (ISO 8601) nothing was heard; None: within five seconds something was."""

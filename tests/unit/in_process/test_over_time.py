@@ -324,6 +324,16 @@ def test_a_file_that_is_not_whole_is_not_used(tmp_path: Path, damage: str, caplo
     assert "is not whole" in caplog.text
 
 
+@pytest.mark.parametrize(("back", "said"), [(301, 1), (299, 0)])
+def test_a_kept_time_that_is_far_ahead_of_the_clock_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, back: float, said: int
+) -> None:
+    file = tmp_path / "flags"
+    Fed(ON, file=file).provider._source._save()
+    restarted(file, START - timedelta(seconds=back))
+    assert caplog.text.count(f"the clock is {back} s behind the kept time") == said
+
+
 def test_what_is_older_does_not_replace_what_another_process_has_kept(tmp_path: Path) -> None:
     file = tmp_path / "flags"
     newer, older = Fed(OFF, file=file), Fed(ON, file=file)
