@@ -98,7 +98,8 @@ def encode(snapshot: FlagSnapshot) -> bytes:
 
 
 def decode(data: bytes) -> FlagSnapshot:
-    """A snapshot from the bucket's bytes; raises msgspec.DecodeError where they are none."""
+    """A snapshot from the bucket's bytes; raises msgspec.DecodeError, UnicodeDecodeError or RecursionError where they
+    are none."""
     return _decoder.decode(data)
 
 

@@ -138,5 +138,5 @@ def _revision(key: str, data: bytes) -> int:
     """The revision in a value; bytes that are none count as older than everything: they are written over."""
     try:
         return decode_mark(data).revision if key == MARK else decode(data).revision
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0

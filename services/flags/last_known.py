@@ -75,7 +75,7 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
         return None
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         logger.error("%s cannot be read, it is not used: %s", path, error)
         return None
 

@@ -232,7 +232,7 @@ class FlagReader:
                 self._live(msg)
             else:
                 self._accept(decode(msg.data))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             logger.error("the bucket's value of %s cannot be read, the last one stays: %s", key, error)
         if self._held is not None and msg.metadata.num_pending == 0 and not self._ahead(self._held):
             self._advance()

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.connected
 
 ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
+DEEP = b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
 def mark(revision: int) -> Mark:
@@ -120,6 +121,21 @@ async def test_a_cancelled_rollout_does_not_answer_and_its_keys_are_free(
         assert reader.snapshot("vaos") is None
         assert reader.toggle("a") == other
         assert list(reader.all()) == ["other"]
+
+
+@pytest.mark.parametrize("damaged", [b"{", b'{"v": 1, "x": ' + DEEP, encode(OFF).replace(b"vaos", b"va\xffos")])
+async def test_a_value_that_cannot_be_read_leaves_the_last_one_and_is_written_over(
+    bucket: FlagBucket, nats_client: Connection, damaged: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None) as reader:
+        await nats_client.jetstream().publish("$KV.flags.vaos", damaged)
+        await until(lambda: "value of vaos cannot be read, the last one stays" in caplog.text)
+        assert reader.snapshot("vaos") == ON
+        await FlagBucket(nats_client.jetstream()).write([OFF])
+        await bucket.mark(mark(11))
+        await until(lambda: reader.snapshot("vaos") == OFF)
 
 
 async def test_silence_of_the_projector_makes_the_flags_stale(bucket: FlagBucket, nats_client: Connection) -> None:

@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cutover_openfeature import CutoverProvider
+from cutover_openfeature.watch import Watch
 from msgspec.structs import replace
 from openfeature import api
 from openfeature.client import OpenFeatureClient
@@ -31,7 +34,7 @@ from services.log.streams import create_streams
 from services.nats.connection import Connection
 from tests.histories import START
 from tests.nats_process import NatsProcess
-from tests.unit.in_process.client import KEY, hmac_of
+from tests.unit.in_process.client import KEY, Fed, hmac_of
 
 pytestmark = pytest.mark.connected
 
@@ -102,7 +105,7 @@ async def projector(nats_client: Connection) -> AsyncIterator[Projector]:
 
 @pytest.fixture
 def _soon_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutover_openfeature.known.STALE_AFTER", SOON)
+    monkeypatch.setattr("cutover_openfeature.clock.STALE_AFTER", SOON)
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +140,15 @@ async def test_a_client_follows_the_bucket_and_is_told(projector: Projector, nat
     assert not client.get_boolean_value("a", True)
     assert client.get_string_details("a", "x").error_code == ErrorCode.TYPE_MISMATCH
     assert client.get_boolean_details("never", True).error_code == ErrorCode.FLAG_NOT_FOUND
+
+
+async def test_an_option_for_nats_takes_the_place_of_the_providers(
+    projector: Projector, nats_server: NatsProcess
+) -> None:
+    await projector.write(ON)
+    provider = CutoverProvider(nats_server.url, wait=2, name="mine", connect_timeout=1, ping_interval=2)
+    await registered(provider)
+    assert provider.is_on("a")
 
 
 async def test_the_readmes_examples_run(projector: Projector, nats_server: NatsProcess, tmp_path: Path) -> None:
@@ -222,6 +234,28 @@ async def until_written(projector: Projector, snapshot: FlagSnapshot) -> None:
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("dead", ["nats://127.0.0.1:1", "nats://nowhere.invalid:4222"])
+async def test_a_dead_node_first_in_the_list_does_not_keep_the_next_one_waiting(
+    projector: Projector, nats_server: NatsProcess, dead: str
+) -> None:
+    await projector.write(ON)
+    provider = CutoverProvider(f"{dead},{nats_server.url}")
+    await registered(provider)
+    assert provider.is_on("a")
+
+
+@pytest.mark.faults
+async def test_a_node_that_restarts_beside_a_dead_one_is_heard_again_within_seconds(
+    projector: Projector, nats_server: NatsProcess
+) -> None:
+    await projector.write(ON)
+    provider = CutoverProvider(f"{nats_server.url},nats://127.0.0.1:1")
+    await registered(provider)
+    nats_server.restart()
+    await until_written(projector, OFF)
+    await until(lambda: not provider.is_on("a"), within=8)
+
+
 @pytest.mark.faults
 @pytest.mark.usefixtures("_soon_stale")
 async def test_a_frozen_server_makes_it_stale_not_blind(projector: Projector, nats_server: NatsProcess) -> None:
@@ -261,6 +295,59 @@ async def test_a_restart_while_nats_is_away_starts_stale_from_the_file(
     await until(lambda: client.get_provider_status() == ProviderStatus.READY)
 
 
+def test_a_start_from_the_file_that_hears_nothing_leaves_it_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "flags"
+    Fed(ON, file=file).provider._source._save()
+    before = file.read_bytes()
+    provider = CutoverProvider("nats://127.0.0.1:1", keep_in=file, wait=0.1)
+    provider.initialize()
+    provider.shutdown()
+    assert file.read_bytes() == before
+
+
+async def test_a_start_from_the_file_beside_a_dead_projector_is_stale(
+    projector: Projector, nats_server: NatsProcess, tmp_path: Path
+) -> None:
+    await projector.write(ON)
+    first = CutoverProvider(nats_server.url, keep_in=tmp_path / "flags")
+    await registered(first)
+    await asyncio.to_thread(api.clear_providers)
+    await projector.write(OFF)
+    client = await registered(CutoverProvider(nats_server.url, keep_in=tmp_path / "flags"))
+    found = client.get_boolean_details("a", True)
+    assert (found.value, found.reason) == (False, Reason.STALE)
+    await until(lambda: client.get_provider_status() == ProviderStatus.STALE)
+    projector.start()
+    await until(lambda: client.get_provider_status() == ProviderStatus.READY)
+    assert client.get_boolean_details("a", True).reason == Reason.DISABLED
+
+
+async def test_a_slow_disk_does_not_hold_up_a_rollback(
+    projector: Projector, nats_server: NatsProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cutover_openfeature.source.KEEP_EVERY", 0.05)
+    file, begun, done = tmp_path / "flags", [], threading.Event()
+
+    def sync(_: int) -> None:
+        begun.append(time.monotonic())
+        done.wait(10)
+
+    monkeypatch.setattr("cutover_openfeature.kept.os.fsync", sync)
+    await projector.write(ON)
+    projector.start()
+    provider = CutoverProvider(nats_server.url, keep_in=file)
+    await registered(provider)
+    try:
+        await until(lambda: begun)
+        await projector.write(OFF)
+        await until(lambda: not provider.is_on("a"), within=3)
+        await asyncio.sleep(0.3)
+        assert len(begun) == 1, "one at a time"
+    finally:
+        done.set()
+    await until(lambda: file.exists() and b"rolled_back" in file.read_bytes())
+
+
 async def test_a_cold_start_without_nats_is_an_error_and_ready_when_it_comes(
     projector: Projector, nats_server: NatsProcess
 ) -> None:
@@ -288,6 +375,47 @@ async def test_a_provider_may_be_shut_down_and_begun_again(projector: Projector,
         assert await asyncio.to_thread(provider.wait_for, snapshot.revision)
         await asyncio.to_thread(provider.shutdown)
     assert provider.is_on("a")
+
+
+async def test_what_was_shut_down_is_stale_and_begun_again_waits_for_news(
+    projector: Projector, nats_server: NatsProcess
+) -> None:
+    await projector.write(ON)
+    projector.start()
+    provider = CutoverProvider(nats_server.url)
+    await asyncio.to_thread(provider.initialize)
+    assert provider.resolve_boolean_details("a", False).reason == Reason.STATIC
+    await asyncio.to_thread(provider.shutdown)
+    assert provider.resolve_boolean_details("a", False).reason == Reason.STALE
+    await projector.write(OFF)
+    await asyncio.to_thread(provider.initialize)
+    assert provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
+    await asyncio.to_thread(provider.shutdown)
+
+
+async def test_a_provider_that_is_set_again_while_it_is_being_shut_down_watches(
+    projector: Projector, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK shuts down in a thread what it has replaced."""
+    await projector.write(ON)
+    stopping, stopped, stop = threading.Event(), threading.Event(), Watch.stop
+
+    def stop_slowly(watch: Watch) -> None:
+        stopping.set()
+        time.sleep(0.2)
+        stop(watch)
+        stopped.set()
+
+    monkeypatch.setattr(Watch, "stop", stop_slowly)
+    first, second = CutoverProvider(nats_server.url), CutoverProvider(nats_server.url)
+    await registered(first)
+    await registered(second)
+    assert stopping.wait(5)
+    await registered(first)
+    assert stopped.wait(5)
+    await projector.write(OFF)
+    assert await asyncio.to_thread(first.wait_for, OFF.revision)
+    assert not api.get_client(DOMAIN).get_boolean_value("a", True)
 
 
 async def test_a_key_that_is_removed_is_not_answered_any_more(projector: Projector, nats_server: NatsProcess) -> None:
@@ -328,6 +456,43 @@ async def test_a_child_process_watches_for_itself(projector: Projector, nats_ser
     assert await process.stdout.readline() == b"child True\n"
     await projector.write(OFF)
     assert await process.wait() == 0
+
+
+async def test_it_says_nothing_while_its_interpreter_ends(
+    projector: Projector, nats_server: NatsProcess, tmp_path: Path
+) -> None:
+    """The SDK's threads, and those that would write the file, are gone before the watch is."""
+    await projector.write(ON)
+    projector.start()
+    program = f"""
+        import atexit, time
+
+        atexit.register(time.sleep, 1.5)  # the last to be called
+        from cutover_openfeature import CutoverProvider, source
+        from openfeature import api
+        from openfeature.event import ProviderEvent
+
+        source.KEEP_EVERY = source.KEEP_ANYWAY = 0.2
+        api.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, lambda details: None)
+        api.set_provider_and_wait(CutoverProvider({nats_server.url!r}, keep_in={str(tmp_path / "flags")!r}))
+        print("ends", flush=True)
+    """
+    path = os.pathsep.join(sys.path)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", textwrap.dedent(program)),
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert await process.stdout.readline() == b"ends\n"
+    ended = asyncio.create_task(process.communicate())
+    for revision in range(11, 100):
+        await projector.write(replace(OFF if revision % 2 else ON, revision=revision))
+        if (await asyncio.wait({ended}, timeout=0.1))[0]:
+            break
+    assert (await ended)[1].decode() == ""
+    assert process.returncode == 0
 
 
 def test_it_ends_with_its_interpreter() -> None:

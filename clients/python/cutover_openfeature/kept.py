@@ -1,6 +1,6 @@
 """The last known state in a file, so that a restart while NATS is away starts stale instead of cold.
 
-One rule: a file counts only if it is whole; its first line is the SHA-256 of the rest.
+One rule: a file counts only if it is whole; its first line is the SHA-256 of the rest. A later state stays there.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ def read(path: Path) -> Kept | None:
         logger.error("%s is not whole: its first line is not the SHA-256 of the rest; it is not used", path)
     except FileNotFoundError:
         pass
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         logger.error("%s cannot be read and is not used: %s", path, error)
     return None
 
 
 def write(path: Path, kept: Kept) -> None:
-    """A whole new file, readable by its owner alone, takes the old one's place. Trouble is logged."""
+    """A whole new file, readable by its owner alone, takes an older one's place. Trouble is logged."""
+    if (there := read(path)) and there.revision > kept.revision:
+        return
     body = msgspec.json.encode(kept)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:

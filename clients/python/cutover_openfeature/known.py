@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
+from cutover_openfeature.clock import Clock, words
 from cutover_openfeature.group import Group
 from cutover_openfeature.kept import Kept
 from cutover_openfeature.snapshot import Snapshot, Unreadable, decode, decode_mark
 from cutover_openfeature.view import View
 
 logger = logging.getLogger("cutover.openfeature")
-
-STALE_AFTER = 5.0  # seconds without a new mark
 
 
 class Held(NamedTuple):
@@ -36,16 +33,10 @@ class Held(NamedTuple):
 class Known:
     """`view` is None while nothing is known. The watch writes, anybody reads."""
 
-    def __init__(
-        self,
-        tester_key: bytes | None,
-        wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, tester_key: bytes | None, clock: Clock) -> None:
         self.view: View | None = None
         self._tester_key = tester_key
-        self._wall = wall
-        self._monotonic = monotonic
+        self._clock = clock
         self._lock = threading.Lock()
         self._published = threading.Condition(self._lock)
         self._held: dict[str, Held] = {}
@@ -53,9 +44,6 @@ class Known:
         self._revision: int | None = None
         self._marked: int | None = None  # while values from before that mark may still be on their way
         self._mark_sequence = 0
-        self._alive: float | None = None  # by the monotonic clock; None: never heard
-        self._alive_at = 0.0  # by the wall clock
-        self._used = 0.0
         self._warned = False
 
     # -- for readers
@@ -63,10 +51,10 @@ class Known:
     def turn(self) -> View | None:
         """The view for now: another one when a window has opened or closed, or when it has grown stale."""
         with self._lock:
-            now, stale = self._now(), self._stale_since()
+            now, stale = self._clock.now(), self._clock.stale_since()
             due = [name for name, group in self._groups.items() if group.until is not None and group.until <= now]
             for name in due:
-                self._make(name)
+                self._put(self._held[name])
             if self.view is not None and (due or stale != self.view.stale_since):
                 self._publish()
             return self.view
@@ -101,7 +89,10 @@ class Known:
                 self._publish()
 
     def mark(self, data: bytes, sequence: int) -> bool:
-        """Whether the projector is alive. A mark heard before, or one from before what is known, is no sign of life."""
+        """Whether the projector is alive. A mark heard before, or one from before what is known, is no sign of life.
+
+        Nor is the first one, where something was known before: nobody knows how long it has been lying there.
+        """
         try:
             revision = decode_mark(data).revision
         except Unreadable as error:
@@ -110,8 +101,10 @@ class Known:
         with self._lock:
             if revision < (self._revision or 0) or sequence == self._mark_sequence:
                 return False
-            self._mark_sequence, self._marked = sequence, revision
-            self._alive, self._alive_at = self._monotonic(), self._wall()
+            first, self._mark_sequence, self._marked = not self._mark_sequence, sequence, revision
+            if first and self._clock.heard_at:
+                return False
+            self._clock.heard()
             return True
 
     def caught_up(self) -> None:
@@ -122,6 +115,14 @@ class Known:
                 if self.view is None or (self.view.revision, self.view.stale_since) != (self._revision, None):
                     self._publish()
 
+    def hung_up(self) -> None:
+        """Nothing is heard from here on: what is known is stale at once."""
+        with self._lock:
+            self._clock.hung_up()
+            self._mark_sequence = 0
+            if self._revision is not None:
+                self._publish()
+
     # -- over a restart
 
     def kept(self) -> Kept | None:
@@ -130,13 +131,14 @@ class Known:
             if self._revision is None:
                 return None
             values = tuple(msgspec.Raw(held.raw) for _, held in sorted(self._held.items()))
-            return Kept(self._revision, self._alive_at, self._now(), values)
+            return Kept(self._revision, self._clock.heard_at, self._clock.now(), values)
 
     def take_up(self, kept: Kept) -> None:
         """What was kept, unless something is known already: stale since it was last heard."""
         with self._lock:
             if self._revision is None:
-                self._revision, self._alive_at, self._used = kept.revision, kept.alive, kept.used
+                self._revision = kept.revision
+                self._clock.take_up(kept.alive, kept.used)
                 for raw in kept.values:
                     data = bytes(raw)
                     try:
@@ -146,20 +148,24 @@ class Known:
                 self._publish()
 
     def after_fork(self) -> None:
-        """In a child process: whoever held the lock is not there."""
+        """In a child process: whoever held the lock is not there, and may have been about to publish."""
         self._lock = threading.Lock()
         self._published = threading.Condition(self._lock)
+        with self._lock:
+            self._groups.clear()
+            for held in tuple(self._held.values()):
+                self._put(held)
+            if self._revision is not None:
+                self._publish()
 
     # -- with the lock
 
     def _accept(self, held: Held) -> None:
-        name, snapshot = held.snapshot.rollout, held.snapshot
-        known = self._held.get(name)
+        snapshot = held.snapshot
+        known = self._held.get(snapshot.rollout)
         if known and snapshot.revision < known.snapshot.revision:
             return
-        self._held[name] = held
-        self._used = max(self._used, snapshot.when.timestamp())
-        self._make(name)
+        self._put(held)
         if snapshot.windows and self._tester_key is None and not self._warned:
             self._warned = True
             logger.warning(
@@ -169,30 +175,24 @@ class Known:
     def _get_stuck(self, name: str) -> None:
         known = self._held.get(name)
         if known and known.stuck is None:
-            self._held[name] = known._replace(stuck=_words(self._wall()))
-            self._make(name)
+            self._put(known._replace(stuck=words(self._clock.wall())))
 
-    def _make(self, name: str) -> None:
-        snapshot, _, stuck = self._held[name]
+    def _put(self, held: Held) -> None:
+        """Its group is made first: what cannot be answered from is not known, nor what a fork has cut short."""
+        snapshot, _, stuck = held
+        when = snapshot.when.timestamp()
+        try:
+            group = Group(snapshot, max(self._clock.now(), when), self._tester_key, stuck)
+        except (ArithmeticError, ValueError) as error:
+            raise Unreadable(f"no answer can be made from it: {error}") from error
+        self._clock.now(when)
+        self._held[snapshot.rollout] = held
         if snapshot.phase == "cancelled":  # its keys are free for another rollout
-            self._groups.pop(name, None)
+            self._groups.pop(snapshot.rollout, None)
         else:
-            self._groups[name] = Group(snapshot, self._now(), self._tester_key, stuck)
+            self._groups[snapshot.rollout] = group
 
     def _publish(self) -> None:
         assert self._revision is not None
-        self.view = View(self._groups, self._revision, self._stale_since())
+        self.view = View(self._groups, self._revision, self._clock.stale_since())
         self._published.notify_all()
-
-    def _now(self) -> float:
-        self._used = max(self._used, self._wall())
-        return self._used
-
-    def _stale_since(self) -> str | None:
-        if self._alive is not None and self._monotonic() - self._alive < STALE_AFTER:
-            return None
-        return _words(self._alive_at)
-
-
-def _words(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()

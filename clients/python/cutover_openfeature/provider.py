@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import ErrorCode, ProviderNotReadyError
+from openfeature.exception import ErrorCode, InvalidContextError, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType
 from openfeature.provider import AbstractProvider, Metadata
 
 from cutover_openfeature.source import Source
-from cutover_openfeature.view import NO_ATTRIBUTES, View, failed, unknown
+from cutover_openfeature.view import NO_ATTRIBUTES, NO_TEXT, UNFIT, View, failed, unknown
 
 V = TypeVar("V")
 Context = EvaluationContext | None
@@ -46,7 +46,8 @@ class CutoverProvider(AbstractProvider):
 
         `tester_key`: 32 bytes, or 64 hexadecimal digits; without it testers are not seen. `keep_in`: a file for
         the last known state. `wait`: seconds that a start waits for the bucket. `nats` goes to nats.connect: `tls`,
-        `user_credentials` and the like. Raises ValueError for a key of another length.
+        `user_credentials` and the like. Raises ValueError for a key of another length, where no server is named, and
+        for an option that `nats.connect` does not have or that the watch depends on.
         """
         self._source = Source(
             servers, _key(tester_key), Path(keep_in) if keep_in else None, bucket, wall, nats, self.emit
@@ -59,7 +60,8 @@ class CutoverProvider(AbstractProvider):
     # -- asked directly
 
     def is_on(self, key: str, user: str | None = None, attributes: Mapping[str, object] = NO_ATTRIBUTES) -> bool:
-        """Whether the toggle is on for the user. Raises FlagNotFoundError and ProviderNotReadyError."""
+        """Whether the toggle is on for the user. Raises FlagNotFoundError, InvalidContextError and
+        ProviderNotReadyError."""
         view = self._pinned.get() or self._known.view or self.view()
         try:
             group = view.groups[key]
@@ -67,7 +69,10 @@ class CutoverProvider(AbstractProvider):
             raise unknown(key) from None
         if group.until is not None and group.until <= self._wall():
             return self.view().is_on(key, user, attributes)
-        return group.answer(user, attributes).value
+        try:
+            return group.answer(user, attributes).value
+        except UNFIT as error:
+            raise InvalidContextError(NO_TEXT) from error
 
     def view(self) -> View:
         """All toggles as they are now: the pinned view, where one is. Raises ProviderNotReadyError."""

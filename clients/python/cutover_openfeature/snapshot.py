@@ -86,7 +86,7 @@ def decode(data: bytes | msgspec.Raw) -> Snapshot:
         if version > VERSION:
             raise Unreadable(f"its version is {version}, this reader knows {VERSION}: install a newer one")
         return _snapshot.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error
 
 
@@ -94,5 +94,5 @@ def decode_mark(data: bytes) -> Mark:
     """The mark from the bucket's bytes. Raises Unreadable."""
     try:
         return _mark.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error

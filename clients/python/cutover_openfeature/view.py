@@ -10,11 +10,15 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import ErrorCode, FlagNotFoundError
+from openfeature.exception import ErrorCode, FlagNotFoundError, InvalidContextError
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 
 from cutover_openfeature.group import Group
 
+UNFIT = (AttributeError, TypeError, UnicodeEncodeError)
+"""What answering raises for a user or attributes that are none: asking beforehand would cost everybody."""
+
+NO_TEXT = "the user (the targeting key) is not text in valid Unicode, or the attributes are no mapping"
 NO_ATTRIBUTES: Mapping[str, object] = MappingProxyType({})
 
 V = TypeVar("V")
@@ -38,12 +42,16 @@ class View:
         return tuple(self.groups)
 
     def is_on(self, key: str, user: str | None = None, attributes: Mapping[str, object] = NO_ATTRIBUTES) -> bool:
-        """Whether this toggle, and with it its whole group, is on for the user. Raises FlagNotFoundError."""
+        """Whether this toggle, and with it its whole group, is on for the user. Raises FlagNotFoundError and
+        InvalidContextError."""
         try:
             group = self.groups[key]
         except KeyError:
             raise unknown(key) from None
-        return group.answer(user, attributes).value
+        try:
+            return group.answer(user, attributes).value
+        except UNFIT as error:
+            raise InvalidContextError(NO_TEXT) from error
 
     def details(self, key: str, default: bool, context: EvaluationContext | None = None) -> FlagResolutionDetails[bool]:
         """The same with reason, variant and metadata. The default comes only with an error."""
@@ -55,8 +63,8 @@ class View:
                 value, reason, variant = group.answer(None, NO_ATTRIBUTES)
             else:
                 value, reason, variant = group.answer(context.targeting_key, context.attributes)
-        except UnicodeEncodeError:
-            return failed(default, ErrorCode.INVALID_CONTEXT, "the targeting key is not valid Unicode")
+        except UNFIT:
+            return failed(default, ErrorCode.INVALID_CONTEXT, NO_TEXT)
         stale = self.stale_since or group.stuck
         if stale is not None:
             return FlagResolutionDetails(

@@ -11,8 +11,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from inspect import signature
 from itertools import cycle
 from typing import Any
 
@@ -30,7 +31,13 @@ logger = logging.getLogger("cutover.openfeature")
 INBOX = "_INBOX_flags"
 """Answers come to inboxes of our own, so that an account may be allowed to hear these and no others."""
 
+ENDING = ("cannot schedule new futures after", "can't create new thread at interpreter shutdown")
+"""What Python says when the interpreter ends, before this thread does, and no other thread is to be had."""
+
+OWN = frozenset({"allow_reconnect", "inbox_prefix", "max_reconnect_attempts", "reconnect_time_wait", "servers"})
+
 TICK = 0.1  # seconds
+PAUSE = (0.1, 0.4)  # seconds until the next server is tried, at random
 BLIND_AFTER = 2.5  # seconds of silence until the subscription is made anew; doubled each time that did not help
 PATIENCE = 30.0  # seconds it is doubled up to
 
@@ -52,7 +59,7 @@ class Watch:
         self._subscription: Any = None
         self._heard = 0.0
         self._patience = BLIND_AFTER
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}  # by server
 
     def start(self) -> None:
         """Begin; nothing is waited for."""
@@ -81,35 +88,37 @@ class Watch:
         try:
             self._known.turn()
             self._on_tick()
-        except Exception:
-            logger.exception("the flags' watch is in trouble and goes on")
+        except Exception as error:
+            if not str(error).startswith(ENDING):
+                logger.exception("the flags' watch is in trouble and goes on")
 
     async def _watch(self) -> None:
         for server in self._servers:
             try:
                 await self._stay(server)
             except (errors.Error, JetStreamError, OSError) as error:
-                self._say(f"{type(error).__name__}: {error}")
+                self._say(server, f"{type(error).__name__}: {error}")
             except Exception as error:  # an address that is none, a certificate: said, and tried again
-                self._say(repr(error))
+                self._say(server, repr(error))
             if self._ending.is_set():
                 return
-            await asyncio.sleep(random.uniform(0.1, 0.4))
+            await asyncio.sleep(random.uniform(*PAUSE))
 
-    def _say(self, trouble: str) -> None:
+    def _say(self, server: str, trouble: str) -> None:
         """It is tried several times a second, and said once."""
-        if trouble != self._trouble:
-            logger.warning("cannot watch the flags: %s", trouble)
-        self._trouble = trouble
+        if trouble != self._troubles.get(server):
+            logger.warning("cannot watch the flags at %s: %s", _address(server), trouble)
+        self._troubles[server] = trouble
 
     async def _stay(self, server: str) -> None:
         """Watch over one connection until it breaks."""
         connection, self._subscription = Client(), None
         try:
-            await connection.connect(**_options(server), **self._options)
+            await connection.connect(**{**_options(server), **self._options})
             while connection.is_connected and not self._ending.is_set():
                 if self._subscription is None or time.monotonic() - self._heard > self._patience:
                     await self._subscribe(connection)
+                    self._troubles.pop(server, None)
                 await asyncio.sleep(TICK)
         finally:
             with suppress(Exception):  # whatever it thinks of being closed
@@ -128,7 +137,7 @@ class Watch:
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
             idle_heartbeat=1.0,
         )
-        self._heard, self._trouble = time.monotonic(), ""
+        self._heard = time.monotonic()
 
     async def _receive(self, msg: Msg) -> None:
         """One value of the bucket, in the bucket's order."""
@@ -151,12 +160,28 @@ async def _on_error(error: Exception) -> None:
     logger.debug("NATS: %r", error)
 
 
+def _address(server: str) -> str:
+    """Without a password."""
+    return server.rpartition("@")[2].rpartition("//")[2]
+
+
+def check(options: Iterable[str]) -> None:
+    """Raises ValueError for an option of nats.connect that the watch depends on, and for one that does not exist."""
+    for name in options:
+        if name in OWN:
+            raise ValueError(f"'{name}' is the provider's own to set")
+        if name not in signature(Client.connect).parameters:
+            raise ValueError(f"neither the provider nor nats.connect has an option '{name}'")
+
+
 def _options(server: str) -> dict[str, Any]:
     return {
         "servers": [server],
         "name": "cutover-openfeature",
         "inbox_prefix": INBOX.encode(),
         "allow_reconnect": False,
+        "max_reconnect_attempts": 1,  # of a server that refuses: 60 otherwise, two seconds apart (0 or less: for ever)
+        "reconnect_time_wait": 0.05,
         "connect_timeout": 2,
         "ping_interval": 1,
         "max_outstanding_pings": 2,

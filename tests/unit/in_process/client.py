@@ -42,7 +42,7 @@ class Fed:
         self.clock = Clock()
         self.provider = CutoverProvider(tester_key=key, keep_in=file, wall=self.seconds)
         self.known: Known = self.provider._known
-        self.known._monotonic = lambda: self.clock.monotonic
+        self.known._clock.monotonic = lambda: self.clock.monotonic
         self._marks = 0
         if snapshots:
             self.feed(*snapshots)

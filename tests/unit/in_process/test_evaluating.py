@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import ErrorCode, FlagNotFoundError, ProviderNotReadyError
+from openfeature.exception import ErrorCode, FlagNotFoundError, InvalidContextError, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 
 from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
@@ -183,10 +183,16 @@ def test_a_cold_provider_guesses_nothing() -> None:
         provider.is_on("a")
 
 
-def test_a_targeting_key_that_is_no_text_is_an_error_of_the_context() -> None:
-    half = replace(ON, exposure=Exposure("percentage", (Audience(50),)))
-    found = Fed(half).provider.resolve_boolean_details("a", True, EvaluationContext("\ud800"))
-    assert (found.value, found.error_code) == (True, ErrorCode.INVALID_CONTEXT)
+@pytest.mark.parametrize("user", ["\ud800", 123, b"u", ["u"], {"u": 1}])
+@pytest.mark.parametrize("actor", ["account", "email"])  # two ways of answering
+def test_a_user_that_is_no_text_is_an_error_of_the_context(user: Any, actor: str) -> None:
+    half = Exposure("percentage", (Audience(50),))
+    provider = Fed(replace(ON, exposure=half, actor=actor)).provider
+    found = provider.resolve_boolean_details("a", True, EvaluationContext(user))
+    assert (found.value, found.reason, found.error_code) == (True, Reason.ERROR, ErrorCode.INVALID_CONTEXT)
+    for asked in (provider, provider.view()):
+        with pytest.raises(InvalidContextError, match="text"):
+            asked.is_on("a", user)
 
 
 async def test_asked_asynchronously_it_answers_the_same() -> None:

@@ -11,15 +11,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from cutover_openfeature.known import Held
+from cutover_openfeature.snapshot import decode
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent, ProviderEventDetails
-from openfeature.exception import ProviderNotReadyError
+from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import Reason
 
-from events.facts import EVERYONE, NOBODY, TESTERS
+from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window, encode
 from tests.histories import START
 from tests.unit.in_process.client import Fed, hmac_of
@@ -27,6 +29,7 @@ from tests.unit.in_process.client import Fed, hmac_of
 HOUR = timedelta(hours=1)
 ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b", "c", "d"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
+DEEP = b"[" * 100_000 + b"]" * 100_000 + b"}"
 TESTING = replace(
     ON,
     exposure=TESTERS,
@@ -60,7 +63,12 @@ def test_values_that_cannot_be_read_leave_the_last_one_which_is_then_stale(caplo
     fed = Fed(ON, replace(ON, rollout="other", toggles=("x",)))
     before = fed.provider.view()
     newer: dict[str, Any] = {**msgspec.json.decode(encode(OFF)), "v": 2, "exposure": "in a form of the future"}
-    for data in (b"damaged", msgspec.json.encode(newer), b"[" * 5000):
+    for data in (
+        b"damaged",
+        msgspec.json.encode(newer),
+        b'{"v": 1, "x": ' + DEEP,
+        encode(OFF).replace(b"vaos", b"va\xffos"),
+    ):
         fed.known.value("vaos", data)
         found = fed.provider.resolve_boolean_details("a", False)
         assert (found.value, found.reason) == (True, Reason.STALE)
@@ -70,6 +78,28 @@ def test_values_that_cannot_be_read_leave_the_last_one_which_is_then_stale(caplo
     assert fed.provider.view().changed_since(before) == []
     fed.feed(OFF)
     assert fed.provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
+
+
+def test_a_value_that_no_answer_can_be_made_from_is_one_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    fed = Fed(ON)
+    below = replace(OFF, exposure=Exposure("percentage", (Audience(-1e308),)), when=START + HOUR)
+    for _ in range(2):
+        fed.feed(below)
+        found = fed.provider.resolve_boolean_details("a", False)
+        assert (found.value, found.reason) == (True, Reason.STALE)
+    assert "the value of 'vaos' cannot be read, the last one stays" in caplog.text
+    assert fed.known._clock.now() == START.timestamp()
+    fed.feed(replace(OFF, revision=12))
+    assert fed.provider.resolve_boolean_details("a", True).reason == Reason.DISABLED
+
+
+def test_a_value_that_could_never_be_read_has_no_toggles_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    fed = Fed()
+    fed.known.value("vaos", b"damaged")
+    fed.mark(10)
+    found = fed.provider.resolve_boolean_details("a", True)
+    assert (found.value, found.error_code) == (True, ErrorCode.FLAG_NOT_FOUND)
+    assert "the value of 'vaos' cannot be read" in caplog.text
 
 
 def test_fields_of_the_future_are_ignored() -> None:
@@ -95,6 +125,33 @@ def test_nothing_is_known_before_all_of_the_bucket_is() -> None:
     assert fed.provider.is_on("a")
     assert fed.provider.wait_for(10, 0)
     assert not fed.provider.wait_for(11, 0)
+
+
+def test_a_child_takes_up_the_value_that_its_parents_watch_was_taking_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that was at it is not there after a fork."""
+
+    class Forked(BaseException): ...
+
+    def forked(*_: object) -> None:
+        raise Forked
+
+    fed = Fed(ON)
+    with monkeypatch.context() as patch:
+        patch.setattr("cutover_openfeature.known.Group", forked)
+        with pytest.raises(Forked):
+            fed.known.value("vaos", encode(OFF))
+    fed.known.after_fork()
+    assert fed.provider.is_on("a")
+    fed.feed(OFF)
+    assert not fed.provider.is_on("a")
+
+
+def test_a_child_answers_by_what_its_parent_had_just_heard() -> None:
+    fed = Fed(ON)
+    fed.known._held["vaos"] = Held(decode(encode(OFF)), encode(OFF))  # as between the two assignments
+    fed.known.after_fork()
+    fed.feed(OFF)
+    assert not fed.provider.is_on("a")
 
 
 # -- time
@@ -149,6 +206,24 @@ def test_a_mark_heard_again_is_no_sign_of_life() -> None:
     fed._marks -= 1
     fed.mark(10)
     assert fed.provider.view().stale_since
+
+
+def test_after_hanging_up_it_is_stale() -> None:
+    fed = Fed(ON)
+    fed.known.hung_up()
+    found = fed.provider.resolve_boolean_details("a", False)
+    assert (found.value, found.reason) == (True, Reason.STALE)
+    fed.mark(10)  # nobody knows how long it has been lying there
+    assert fed.provider.view().stale_since
+    fed.mark(10)
+    assert not fed.provider.view().stale_since
+
+
+@pytest.mark.parametrize("data", [b"damaged", b'{"revision": 11, "x": ' + DEEP])
+def test_a_mark_that_cannot_be_read_is_no_sign_of_life(data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    fed = Fed(ON)
+    assert not fed.known.mark(data, 2)
+    assert "the mark of the flag bucket cannot be read" in caplog.text
 
 
 # -- one view
@@ -232,6 +307,9 @@ def test_what_is_kept_is_answered_stale_after_a_restart(tmp_path: Path) -> None:
     assert not after.provider.is_on("x", "u"), "the window had closed before; the clock went back over the restart"
     after.feed(OFF)
     assert not after.provider.is_on("a")
+    assert after.provider.view().stale_since == START.isoformat(), "nobody knows how long that mark has been there"
+    after.mark(11)
+    assert after.provider.view().stale_since is None
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "not ours"])
@@ -244,6 +322,39 @@ def test_a_file_that_is_not_whole_is_not_used(tmp_path: Path, damage: str, caplo
     with pytest.raises(ProviderNotReadyError):
         restarted(file, START).provider.is_on("a")
     assert "is not whole" in caplog.text
+
+
+@pytest.mark.parametrize(("back", "said"), [(301, 1), (299, 0)])
+def test_a_kept_time_that_is_far_ahead_of_the_clock_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, back: float, said: int
+) -> None:
+    file = tmp_path / "flags"
+    Fed(ON, file=file).provider._source._save()
+    restarted(file, START - timedelta(seconds=back))
+    assert caplog.text.count(f"the clock is {back} s behind the kept time") == said
+
+
+def test_what_is_older_does_not_replace_what_another_process_has_kept(tmp_path: Path) -> None:
+    file = tmp_path / "flags"
+    newer, older = Fed(OFF, file=file), Fed(ON, file=file)
+    newer.provider._source._save()
+    older.provider._source._save()
+    assert not restarted(file, START).provider.is_on("a")
+
+
+def test_while_it_is_stale_only_a_change_is_worth_keeping(tmp_path: Path) -> None:
+    fed = Fed(TESTING, file=tmp_path / "flags")
+    source = fed.provider._source
+    source._save()
+    assert source._has_news(), "it is still so"
+    fed.clock.forward(6)
+    fed.known.turn()
+    assert source._has_news()
+    source._save()
+    assert not source._has_news()
+    fed.clock.forward(3600)  # a window opens
+    fed.known.turn()
+    assert source._has_news()
 
 
 def restarted(file: Path, at: datetime) -> Fed:
