@@ -16,6 +16,9 @@ LOG_SUBJECT = "rollouts.log."
 COMMAND_SUBJECT = "rollouts.command."
 ATTEMPT_SUBJECT = "rollouts.attempts."
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON, or not of the type that is asked for."""
+
 _records = msgspec.json.Decoder(Record)
 _attempts = msgspec.json.Decoder(Attempt)
 _encoder = msgspec.json.Encoder()
@@ -34,7 +37,7 @@ def decode(data: bytes) -> Record:
     """A record from its stored bytes; `Unreadable` names what is wrong with them."""
     try:
         record = _records.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise Unreadable(f"not a record: {error}; found {data[:80]!r}") from error
     if record.v != VERSION:
         raise Unreadable(f"a record of version {record.v}; this program knows version {VERSION}")
@@ -45,7 +48,7 @@ def decode_attempt(data: bytes) -> Attempt:
     """A refused attempt from its stored bytes."""
     try:
         return _attempts.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise Unreadable(f"not an attempt: {error}; found {data[:80]!r}") from error
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 import msgspec
 
+from events.codec import NOT_JSON
 from services import event_stream
 
 Json: TypeAlias = dict[str, Any]
@@ -279,6 +280,6 @@ def _problem_of(response: httpx.Response) -> Json:
     """The problem+json body, or one made of whatever else came (a proxy's page, say)."""
     try:
         found = _json(response)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         found = {}
     return {"title": f"{response.status_code} {response.reason_phrase} from {response.url.path}"} | found

@@ -63,6 +63,8 @@ class BadServer:
         match kind:
             case "html":
                 return 200, "text/html; charset=utf-8", b"<html><body>Please log in</body></html>"
+            case "latin-1":
+                return 200, "application/json", b'{"status": "succ\xe9s"}'
             case "refuses":
                 said = {"status": "error", "errorType": "bad_data", "error": "1:5: parse error: unexpected end"}
                 return 400, "application/json", json.dumps(said).encode()

@@ -22,7 +22,7 @@ class Mishap(NamedTuple):
 
     status: int = 0  # 0: no answer at all, the connection is dropped
     headers: tuple[tuple[str, str], ...] = ()
-    body: str = ""
+    body: str = ""  # in Latin-1
     done: bool = False
     hangs: float = 0.0  # seconds before anything is answered
 
@@ -129,7 +129,11 @@ class Receivers:
                     receivers.answer(*asking)
                 time.sleep(mishap.hangs)
                 if mishap.status:
-                    self._send(mishap.status, dict(mishap.headers), mishap.body.encode())
+                    self._send(
+                        mishap.status,
+                        dict(mishap.headers),
+                        mishap.body.encode("latin-1"),
+                    )
                 else:
                     self.close_connection = True
 

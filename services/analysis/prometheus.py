@@ -16,6 +16,8 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from events.codec import NOT_JSON
+
 TIMEOUT = 5.0  # seconds for one question
 MOST_BYTES = 32 * 1024 * 1024
 RAW = 2048  # bytes of an answer kept as evidence
@@ -125,7 +127,7 @@ def _answer(status: int, kind: str, body: bytes) -> Answer:
     """The answer in the body. Raises NoAnswer with what the server said instead."""
     try:
         envelope = _envelopes.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         said = " ".join(body[:SHOWN].decode("utf-8", "replace").split())
         kind = kind.partition(";")[0] or "no content type"
         raise NoAnswer(f"expected JSON from Prometheus, found {kind} with status {status}: {said!r}", body) from None

@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from events.codec import NOT_JSON
 from events.plan.words import quantity
 from events.readings import READING_SUBJECT, Published, Reading
 from services.log.ids import is_id
@@ -64,7 +65,7 @@ def reading_of(data: bytes, rollout: str, *, source: str, id: str, time: datetim
     """
     try:
         said = _published.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise NoReading(f"a reading is a JSON object with a name and a value: {error}") from None
     rollout = rollout or said.rollout
     if not is_id(rollout):

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from events.codec import COMMAND_SUBJECT, command_subject
+from events.codec import COMMAND_SUBJECT, NOT_JSON, command_subject
 from services.engine.messages import Ask, Refusal, Reply, Request
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ async def _as_it_is(message: Any) -> bytes:
 async def _answer(ask: Ask, body: bytes) -> Reply:
     try:
         request = _requests.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         return Refusal("invalid", (f"not a request: {error}",))
     try:
         return await ask(request)

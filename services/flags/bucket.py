@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
+from events.codec import NOT_JSON
 from projections.flags import FlagSnapshot, decode, encode
 from services.flags.marks import MARK, Mark, decode_mark, encode_mark
 from services.flags.reader import FlagReader
@@ -138,5 +138,5 @@ def _revision(key: str, data: bytes) -> int:
     """The revision in a value; bytes that are none count as older than everything: they are written over."""
     try:
         return decode_mark(data).revision if key == MARK else decode(data).revision
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return 0

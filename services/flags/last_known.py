@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from events.codec import NOT_JSON
 from events.facts import UtcTime
 from projections.flags import FlagSnapshot
 
@@ -75,7 +76,7 @@ def _read(path: Path, kind: type[Kept]) -> Kept | None:
         return None
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         logger.error("%s cannot be read, it is not used: %s", path, error)
         return None
 

@@ -30,5 +30,5 @@ def encode_mark(mark: Mark) -> bytes:
 
 
 def decode_mark(data: bytes) -> Mark:
-    """A mark from the bucket's bytes; raises msgspec.DecodeError, UnicodeDecodeError or RecursionError."""
+    """A mark from the bucket's bytes; raises one of NOT_JSON (events/codec.py)."""
     return _marks.decode(data)

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
+from events.codec import NOT_JSON
 from projections.flags import FlagSnapshot, answers, decode
 from services.ending import end_if_cancelled
 from services.flags.last_known import Flags, LastKnown
@@ -232,7 +232,7 @@ class FlagReader:
                 self._live(msg)
             else:
                 self._accept(decode(msg.data))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             logger.error("the bucket's value of %s cannot be read, the last one stays: %s", key, error)
         if self._held is not None and msg.metadata.num_pending == 0 and not self._ahead(self._held):
             self._advance()

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from events.codec import NOT_JSON
 from services.herald.news import Message
 from services.herald.outcome import Again, NotSent, Outcome, Sent, asked, refused
 from services.herald.wording import body, marker, title
@@ -81,5 +82,5 @@ class GitHub:
 def _json(response: httpx.Response) -> Any:
     try:
         return msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return None

@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 import httpx
 import msgspec
 
+from events.codec import NOT_JSON
 from services.herald.news import Message
 from services.herald.outcome import Again, NotSent, Outcome, Sent, asked, refused, wait_of
 from services.herald.wording import post
@@ -72,6 +73,6 @@ class SlackWebhook:
 def _json(response: httpx.Response) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from events.codec import NOT_JSON
 from events.signals import NoRule, Origin, Shown, Signal, Trouble
 from services.intake.cloudevents import plain
 from services.intake.wrong import NotUnderstood
@@ -40,7 +41,7 @@ def split(body: bytes) -> list[tuple[Origin, bytes]]:
     try:
         group = msgspec.json.decode(body, type=_Group)
         alerts = [(one, read(bytes(one))) for one in group.alerts]
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise NotUnderstood(f"not a notification of Alertmanager or Grafana: {error}") from error
     return [(origin(alert), bytes(raw)) for raw, alert in alerts]
 

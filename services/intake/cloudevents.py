@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from events.codec import NOT_JSON
 from services.intake.wrong import NotUnderstood, UnknownFormat
 
 Over = Literal["http", "nats"]
@@ -77,7 +78,7 @@ def batch(content_type: str, body: bytes) -> list[bytes]:
     _spoken(content_type, BATCH)
     try:
         parts = msgspec.json.decode(body, type=list[Raw])
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise NotUnderstood(f"a batch is a JSON array of events: {error}") from error
     if len(parts) > MOST:
         raise NotUnderstood(f"a batch has at most {MOST} events, found {len(parts)}")

@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from events.codec import digest
+from events.codec import NOT_JSON, digest
 from services.log.protocol import Entry, Log, Unavailable
 from services.notary.checkpoint import Checkpoint, read_checkpoint
 from services.notary.kept import CheckpointStream, Kept
@@ -119,7 +119,7 @@ def _is_a_line(data: bytes) -> bool:
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
         data.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return False
     return True
 

@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 from events.codec import decode, decode_attempt
 from events.facts import Actor
 from events.plan.reading import read_plan
+from services.engine.conversation import _answer
 from services.engine.engine import Engine
 from services.engine.messages import Accepted, Refusal, Reply, Request
 from services.log.nats import JetStreamLog
@@ -138,6 +139,13 @@ async def test_a_changed_stream_stops_everything_but_halt_and_roll_back(
     assert "max_msgs" in reply.reasons[0]
     await accepted(one, "h1", c.Halt(reason="to be safe"))
     await accepted(one, "r1", c.RollBack())
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b'{"rollout": "a\xff"}', b'{"rollout": ' + b"[" * 5_000])
+async def test_bytes_that_are_no_request_are_answered(jetstream_log: JetStreamLog, body: bytes) -> None:
+    reply = await _answer(engine(jetstream_log).ask, body)
+    assert isinstance(reply, Refusal)
+    assert reply.code == "invalid"
 
 
 async def test_a_broken_chain_stops_its_rollout_only(jetstream_log: JetStreamLog) -> None:

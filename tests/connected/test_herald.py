@@ -188,6 +188,7 @@ async def test_a_post_carries_the_link_of_the_issue_that_another_route_has(desk:
 LOST = {
     "the connection is dropped after the issue was opened": Mishap(done=True),
     "the answer is a 502 after the issue was opened": Mishap(502, body="<html>Bad gateway</html>", done=True),
+    "the answer is a 502 in another encoding": Mishap(502, body='{"message": "désolé"}'),
     "the connection is dropped before anything happened": Mishap(),
     "GitHub fails": Mishap(500, body='{"message": "Server Error"}'),
     "GitHub is away": Mishap(503),

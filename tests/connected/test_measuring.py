@@ -210,6 +210,7 @@ async def test_a_counter_never_born_is_no_error_when_there_is_traffic(measurer: 
     [
         ("hang", "no answer within 0.3 s"),
         ("html", "expected JSON from Prometheus, found text/html with status 200"),
+        ("latin-1", "expected JSON from Prometheus, found application/json with status 200"),
         ("refuses", "refused the query (400): bad_data: 1:5: parse error"),
         ("warns", "warns about the query: a remote read failed"),
         ("down", "found text/plain with status 503"),

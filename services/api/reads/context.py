@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from events.codec import NOT_JSON
 from services.api.reads.wire import Refused
 
 PIN = "cutoverPin"
@@ -39,7 +40,7 @@ def context_of(body: bytes) -> Context:
         return _NOBODY
     try:
         given = _decoder.decode(body).context
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise Refused("malformed", f'expected {{"context": {{"targetingKey": ..}}}} in JSON: {error}') from None
     if given is None:
         return _NOBODY

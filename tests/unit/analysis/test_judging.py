@@ -183,6 +183,7 @@ async def test_the_worst_window_for_a_minimum_is_the_smallest() -> None:
         (b'{"name": "x", "value": 1, "rollout": "other"}', "rollout: expected 'a-plan', found 'other'"),
         (b'{"name": "x", "value": 1, "at": "2030-01-01T00:00:00Z"}', "at: expected a time that has been"),
         (b"<html>", "a reading is a JSON object"),
+        (b'{"name": "x\xff", "value": 1}', "a reading is a JSON object"),
         (b'{"value": 1}', "missing required field `name`"),
     ],
 )

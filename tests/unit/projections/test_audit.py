@@ -154,6 +154,10 @@ def test_a_record_that_does_not_follow_is_refused_by_name() -> None:
         check_chain("", 0, codec.decode(first.data), "other")
     with pytest.raises(codec.Unreadable, match="never_heard_of"):
         take(known, "vaos", 2, second.data.replace(b"watch_started", b"never_heard_of"))
+    for decode in (codec.decode, codec.decode_attempt):
+        for data in (b'{"rollout": "va\xffos"}', b'{"x": ' + b"[" * 5_000):
+            with pytest.raises(codec.Unreadable, match="not a"):
+                decode(data)
 
 
 def test_what_is_known_reads_back_as_it_was() -> None:
