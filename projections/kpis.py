@@ -17,6 +17,7 @@ from events.facts import (
     PlanRevised,
     Record,
     ResultRecorded,
+    SnapshotEntry,
     SnapshotTaken,
     Verdict,
     VerdictRecorded,
@@ -91,14 +92,24 @@ def _recorded(kpis: Kpis, row: KpiRow, value: str, verdict: Verdict | None, revi
 def _frozen(kpis: Kpis, fact: SnapshotTaken, rollout: str, revision: int) -> Kpis:
     for entry in fact.entries:
         row = kpis.row(rollout, fact.of, entry.item)
-        known = entry.revision or revision if entry.value else 0
-        kept = replace(row, value=entry.value, verdict=entry.verdict, revision=known, frozen=entry.value)
+        gave = _gave(entry, row, revision)
+        kept = replace(row, value=entry.value, verdict=entry.verdict, revision=gave, frozen=entry.value)
         if fact.revises:  # what was frozen first stays; what came late is marked as such
-            new = entry.value != row.frozen
-            kept = replace(kept, frozen=row.frozen, late=row.late or new, revision=known if new else row.revision)
+            kept = replace(kept, frozen=row.frozen, late=row.late or entry.value != (row.frozen or ""))
         kpis = _with(kpis, replace(kept, target=entry.target or row.target))
     taken = kpis.taken if fact.of in kpis.taken else (*kpis.taken, fact.of)
     return replace(kpis, taken=taken)
+
+
+def _gave(entry: SnapshotEntry, row: KpiRow, revision: int) -> int:
+    """The record that gave a snapshot's value: the one it names, else the one that was known for it, else its own.
+
+    A verdict without a number is known as "", and frozen with the words for it.
+    """
+    if not entry.value:
+        return 0
+    known = row.revision if row.value in ("", entry.value) else 0
+    return entry.revision or known or revision
 
 
 def _with(kpis: Kpis, row: KpiRow) -> Kpis:
