@@ -1,29 +1,32 @@
 """What was measured and recorded, beside its target.
 
 One rule: a value that comes after the snapshot of its step was taken is marked late; what the snapshot froze stays
-beside it.
+beside it. A step that begins anew knows nothing of the try before: what was so then is in the trail and the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from events.facts import (
     Fact,
+    PhaseEntered,
     PlanAdopted,
     PlanRevised,
     Record,
     ResultRecorded,
     SnapshotEntry,
     SnapshotTaken,
+    StageEntered,
     Verdict,
     VerdictRecorded,
+    WatchStarted,
 )
 from events.plan.schema import Criterion, Plan, Quantity
-from projections.sentences import quantity
+from projections.sentences import PHASES, quantity
 
 
 class KpiRow(Struct, frozen=True, omit_defaults=True):
@@ -55,8 +58,10 @@ class Kpis(Struct, frozen=True, omit_defaults=True):
         return self.rows.get(f"{of}\n{item}") or KpiRow(rollout, of, item, target=self.targets.get(item, ""))
 
 
-MEASURED: frozenset[type[Fact]] = frozenset((PlanAdopted, PlanRevised, ResultRecorded, VerdictRecorded, SnapshotTaken))
-"""The facts that say what was measured, or what is to be. Most of a log are others: one look here spares them five."""
+MEASURED: frozenset[type[Fact]] = frozenset(
+    (PlanAdopted, PlanRevised, ResultRecorded, VerdictRecorded, SnapshotTaken, PhaseEntered, StageEntered, WatchStarted)
+)
+"""The facts that say what was measured, or what is to be. Most of a log are others: one look here spares them eight."""
 
 
 def fold(kpis: Kpis, record: Record, revision: int, names: Mapping[str, str]) -> Kpis:
@@ -81,7 +86,31 @@ def _evolve(kpis: Kpis, fact: Fact, rollout: str, revision: int, names: Mapping[
             return _recorded(kpis, kpis.row(rollout, step, criterion), said, verdict, revision)
         case SnapshotTaken():
             return _frozen(kpis, fact, rollout, revision)
+        case PhaseEntered(phase="rolled_back"):
+            return _anew(kpis, _is_set)
+        case PhaseEntered(phase=phase):
+            return _anew(kpis, lambda of: of == phase)
+        case StageEntered(stage=stage):
+            return _anew(kpis, lambda of: of == f"stage-{stage}")
+        case WatchStarted():
+            return _anew(kpis, lambda of: of == "code_deploy")
     return kpis
+
+
+def _anew(kpis: Kpis, begins: Callable[[str], bool]) -> Kpis:
+    """Steps that begin anew: what was known of them was of another try, and no snapshot of this one is taken."""
+    taken = tuple(of for of in kpis.taken if not begins(of))
+    rows = {
+        key: KpiRow(row.rollout, row.of, row.item, target=row.target)
+        for key, row in kpis.rows.items()
+        if begins(row.of)
+    }
+    return replace(kpis, taken=taken, rows=kpis.rows | rows) if rows or taken != kpis.taken else kpis
+
+
+def _is_set(of: str) -> bool:
+    """Whether this is a set of results ("1 week"): they count from the first 100%, which a rollback takes back."""
+    return of not in PHASES and not of.startswith("stage-")
 
 
 def _recorded(kpis: Kpis, row: KpiRow, value: str, verdict: Verdict | None, revision: int) -> Kpis:
@@ -93,7 +122,7 @@ def _frozen(kpis: Kpis, fact: SnapshotTaken, rollout: str, revision: int) -> Kpi
     for entry in fact.entries:
         row = kpis.row(rollout, fact.of, entry.item)
         gave = _gave(entry, row, revision)
-        kept = replace(row, value=entry.value, verdict=entry.verdict, revision=gave, frozen=entry.value)
+        kept = replace(row, value=entry.value, verdict=entry.verdict, revision=gave, late=False, frozen=entry.value)
         if fact.revises:  # what was frozen first stays; what came late is marked as such
             kept = replace(kept, frozen=row.frozen, late=row.late or entry.value != (row.frozen or ""))
         kpis = _with(kpis, replace(kept, target=entry.target or row.target))

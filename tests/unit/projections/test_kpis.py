@@ -88,3 +88,36 @@ def test_a_criterion_in_a_snapshot_names_the_record_that_judged_it(value: Quanti
     judged = f.VerdictRecorded("C", "stage-1", "pass", "", why, START, START, value)
     row = rows(judged, f.Noted("later"), f.SnapshotTaken("stage-1", (SnapshotEntry("C", kept),)))["C"]
     assert (row.value, row.frozen, row.revision, row.late) == (kept, kept, 2, False)
+
+
+BEGINNINGS: dict[str, Fact] = {
+    "code_deploy": f.WatchStarted(),
+    "veteran_testing": f.PhaseEntered("veteran_testing"),
+    "stage-1": f.StageEntered(1),
+    "1 week": f.PhaseEntered("rolled_back"),
+}
+
+
+@pytest.mark.parametrize("step", BEGINNINGS)
+def test_a_step_that_begins_anew_knows_nothing_of_the_try_before(step: str) -> None:
+    first = (f.ResultRecorded(step, "K", "3"), f.SnapshotTaken(step, (SnapshotEntry("K", "3"),)))
+    late = f.ResultRecorded(step, "K", "4")
+    assert rows(*first, late)["K"].late
+    assert rows(*first, late, BEGINNINGS[step])["K"] == KpiRow("small", step, "K", target="below 5")
+    again = rows(*first, BEGINNINGS[step], late)["K"]
+    assert (again.value, again.revision, again.late, again.frozen) == ("4", 5, False, None)
+    snapshot = f.SnapshotTaken(step, (SnapshotEntry("K", "4"),))
+    assert rows(*first, late, BEGINNINGS[step], late, snapshot)["K"].late is False
+
+
+def test_a_step_that_begins_leaves_the_others_as_they_are() -> None:
+    told = [f.ResultRecorded(step, step, "3") for step in BEGINNINGS]
+    snapshots = [f.SnapshotTaken(step, (SnapshotEntry(step, "3"),)) for step in BEGINNINGS]
+    for step, begins in BEGINNINGS.items():
+        found = rows(*told, *snapshots, begins)
+        assert [item for item, row in found.items() if row.value == ""] == [step]
+
+
+def test_a_fresh_snapshot_holds_nothing_late() -> None:
+    found = rows(frozen(SnapshotEntry("K")), recorded("K", "3"), frozen(SnapshotEntry("K", "3")))
+    assert (found["K"].late, found["K"].frozen, found["K"].revision) == (False, "3", 3)
