@@ -25,8 +25,9 @@ from events.facts import (
     VerdictRecorded,
     WatchStarted,
 )
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Plan, Quantity
-from projections.sentences import PHASES, quantity
+from projections.sentences import PHASES
 
 
 class KpiRow(Struct, frozen=True, omit_defaults=True):
@@ -82,7 +83,7 @@ def _evolve(kpis: Kpis, fact: Fact, rollout: str, revision: int, names: Mapping[
         case ResultRecorded(step=step, item=item, value=value, verdict=verdict):
             return _recorded(kpis, kpis.row(rollout, step, names.get(item, item)), value, verdict, revision)
         case VerdictRecorded(criterion=criterion, step=step, verdict=verdict, value=value):
-            said = quantity(value) if value else ""
+            said = shown(value) if value else ""
             return _recorded(kpis, kpis.row(rollout, step, criterion), said, verdict, revision)
         case SnapshotTaken():
             return _frozen(kpis, fact, rollout, revision)
@@ -154,11 +155,11 @@ def _targets(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def target(criterion: Criterion) -> str:
     """The limit a value must keep, in words: "below 10 per any 10 minutes"."""
-    said = [f"{word} {quantity(limit)}" for word, limit in _one_sided(criterion)]
+    said = [f"{word} {shown(limit)}" for word, limit in _one_sided(criterion)]
     if criterion.between:
-        said.append(f"between {quantity(criterion.between[0])} and {quantity(criterion.between[1])}")
+        said.append(f"between {shown(criterion.between[0])} and {shown(criterion.between[1])}")
     if criterion.trend:
-        than = f" than {quantity(criterion.than)}" if criterion.than else ""
+        than = f" than {shown(criterion.than)}" if criterion.than else ""
         said.append(f"{criterion.trend}{than}")
     words = " and ".join(said) or criterion.expect or criterion.text
     return f"{words} per {criterion.per}" if criterion.per and words else words
@@ -166,10 +167,10 @@ def target(criterion: Criterion) -> str:
 
 def limits(criterion: Criterion) -> list[tuple[str, Quantity]]:
     """Each single limit with its words, ("below 10", 10), as a chart draws it."""
-    found = [(f"{word} {quantity(limit)}", limit) for word, limit in _one_sided(criterion)]
+    found = [(f"{word} {shown(limit)}", limit) for word, limit in _one_sided(criterion)]
     if criterion.between:
         low, high = criterion.between
-        found += [(f"from {quantity(low)}", low), (f"to {quantity(high)}", high)]
+        found += [(f"from {shown(low)}", low), (f"to {shown(high)}", high)]
     return found
 
 

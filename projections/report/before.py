@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 
 from events import facts as f
 from events.facts import Decision
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Item, Plan
 from projections.kpis import target
 from projections.report.document import Answer, Answers, Block, Bullets, Cell, Grid, Paragraph, Section, web_address
 from projections.report.history import Found
 from projections.report.writing import Pen
-from projections.sentences import DECISIONS, quantity
+from projections.sentences import DECISIONS
 
 CRITERIA = (
     'What metrics-based criteria will you look at before advancing rollout to the next stage ("success criteria")?'
@@ -98,9 +99,9 @@ def _criterion(pen: Pen, name: str, one: Criterion) -> Answer:
 
 def _stops(one: Criterion) -> Iterable[tuple[str, str]]:
     if one.stop_above is not None:
-        yield "is above", quantity(one.stop_above)
+        yield "is above", shown(one.stop_above)
     if one.stop_below is not None:
-        yield "is below", quantity(one.stop_below)
+        yield "is below", shown(one.stop_below)
 
 
 def dashboards(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from events import facts as f
 from events.facts import WorkflowResult
+from events.plan.numbers import number
 from projections.report.document import Block, Cell, Grid, Paragraph, State
 from projections.report.history import Found
 from projections.report.writing import Pen
@@ -122,7 +123,7 @@ def _workflow(pen: Pen, meeting: Meeting, result: WorkflowResult, revision: int)
     return (
         Cell(result.workflow),
         Cell(f"{done}: {why}" if why else done),
-        Cell(", ".join(f"{seconds:g} s" for seconds in result.load_times) or "none recorded"),
+        Cell(", ".join(f"{number(seconds)} s" for seconds in result.load_times) or "none recorded"),
         Cell(pen.text(result.comments, meeting.tester) or "none recorded"),
         Cell(pen.text(result.errors, meeting.tester) or "none recorded"),
         Cell("", revisions=revisions),

@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from events import facts as f
 from events.facts import Verdict
 from events.plan.gaps import placeholder
+from events.plan.numbers import shown
 from events.plan.schema import Plan, Planned
 from projections.kpis import target
 from projections.report.document import Answer, Cell, web_address
 from projections.report.history import Found, History, Line
-from projections.sentences import SEALED, quantity
+from projections.sentences import SEALED
 
 F = TypeVar("F")
 Reveal = Callable[[str, str], str]
@@ -221,7 +222,7 @@ class Pen:
 
 
 def _value(fact: f.VerdictRecorded) -> str:
-    return quantity(fact.value) if fact.value is not None else fact.why or fact.verdict
+    return shown(fact.value) if fact.value is not None else fact.why or fact.verdict
 
 
 def _zone(name: str) -> ZoneInfo:

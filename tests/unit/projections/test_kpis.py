@@ -82,7 +82,7 @@ def test_a_value_that_nothing_but_a_revision_of_the_snapshot_gives_is_of_that_re
 
 @pytest.mark.parametrize(
     ("value", "why", "kept"),
-    [(Quantity(4.0), "", "4"), (None, "there is no data", "there is no data")],
+    [(Quantity(4.0), "", "4"), (Quantity(1_234_567.0), "", "1234567"), (None, "there is no data", "there is no data")],
 )
 def test_a_criterion_in_a_snapshot_names_the_record_that_judged_it(value: Quantity | None, why: str, kept: str) -> None:
     judged = f.VerdictRecorded("C", "stage-1", "pass", "", why, START, START, value)

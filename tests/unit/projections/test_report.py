@@ -415,3 +415,16 @@ def test_a_measured_value_names_its_own_query_and_not_those_of_the_rest_of_its_p
     notes = [note.text for note in blanks(tell.report())[CODE, "C plain"].notes]
     assert "Measured by: sum(C plain)" in notes
     assert not any("other" in note for note in notes)
+
+
+def test_a_chart_and_a_value_say_a_number_as_it_was_judged() -> None:
+    tell = Told(small())
+    tell(f.PhaseEntered("code_deploy"), f.WatchStarted())
+    for value in (123_456.7, 9.9999999):
+        tell(f.VerdictRecorded("C plain", "code_deploy", "pass", "", "", START, START, Quantity(value)))
+    assert state(tell.report(), CODE, "C plain") == ("known", "9.9999999")
+    page = html(tell.report())
+    assert "between 9.9999999 and 123456.7" in page
+    assert "2022-07-29: 123456.7, pass" in page
+    assert ">123500</text>" in page
+    assert "e+0" not in page
