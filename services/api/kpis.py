@@ -28,6 +28,7 @@ from services.api.problems import failed, unknown_rollout
 from services.api.report import stored_records
 from services.api.service import Request, service_of
 from services.rollout.state import Rollout
+from services.views.past import EPOCH
 
 DEFAULT, MOST = 500, 5000
 LATEST = timedelta(days=31)
@@ -144,7 +145,11 @@ async def criterion_history(request: Request, rollout: FromPath[str]) -> Respons
     if not name:
         raise failed("malformed", "name: expected the name of a criterion, found nothing")
     until = _instant(asked.get("until"), now, "until", now)
-    since = _instant(asked.get("since"), now, "since", until - LATEST)
+    since = _instant(asked.get("since"), now, "since", max(until, EPOCH + LATEST) - LATEST)
+    if "since" in asked and since >= until:
+        raise failed(
+            "malformed", f"until: expected an instant after `since`, {since.isoformat()}; found {until.isoformat()}"
+        )
     most = _limit(asked.get("limit"))
     stored = await stored_records(request, rollout, None)
     history = History(Line(revision, record) for revision, record in stored.records)
@@ -197,7 +202,7 @@ def _instant(text: str | None, now: datetime, name: str, default: datetime) -> d
     found = read_point(text, now, name)
     if isinstance(found, int):
         raise failed("malformed", f"{name}: expected an instant such as 2022-07-29T12:00:00Z, found '{text[:40]}'")
-    return found
+    return max(found, EPOCH)
 
 
 def _limit(text: str | None) -> int:

@@ -251,6 +251,8 @@ async def test_a_long_history_comes_in_parts(watched: httpx.AsyncClient, reading
         ({"name": "Nothing"}, 404, "it has: Errors / minute"),
         ({"limit": "0"}, 400, "limit: expected a number from 1 to 5000"),
         ({"since": "7"}, 400, "since: expected an instant"),
+        ({"since": "2022-07-30", "until": "2022-07-29"}, 400, "until: expected an instant after `since`"),
+        ({"since": "2022-07-29", "until": "2022-07-29"}, 400, "until: expected an instant after `since`"),
     ],
 )
 async def test_what_has_no_history_says_why(
@@ -259,3 +261,13 @@ async def test_what_has_no_history_says_why(
     answer = await watched.get(HISTORY, params={"name": "Errors / minute", **asked})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("asked", [{"until": "0001-01-20"}, {"since": "0001-01-01"}])
+async def test_a_history_may_be_asked_for_from_the_beginning_of_time(
+    watched: httpx.AsyncClient, readings: MemoryReadings, asked: dict[str, str]
+) -> None:
+    readings.all = [measured(NOON, 1.0)]
+    found = await history(watched, **asked)
+    assert found["since"] == "1970-01-01T00:00:00Z"  # nothing was measured before
+    assert [one["value"] for one in found["readings"]] == ([1.0] if "since" in asked else [])
