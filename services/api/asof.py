@@ -37,9 +37,14 @@ def read_point(text: str, now: datetime, name: str) -> Point:
     except (ValueError, OverflowError):
         hint = f"{name}: expected a revision, or an instant such as 2022-07-29T12:00:00Z; found '{text[:40]}'"
         raise failed("malformed", hint) from None
-    if found > now:
-        raise failed("malformed", f"{name}: {_utc(found)} has not come yet, it is {_utc(now)}")
-    return found
+    return come(found, now, name)
+
+
+def come(instant: datetime, now: datetime, name: str) -> datetime:
+    """The instant, if it has come. Raises Failed (400)."""
+    if instant > now:
+        raise failed("malformed", f"{name}: {_utc(instant)} has not come yet, it is {_utc(now)}")
+    return instant
 
 
 async def past(request: Request, rollout: str, point: Point) -> Past:

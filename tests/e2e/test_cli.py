@@ -186,6 +186,12 @@ def test_reads_wait_for_the_revision_of_the_last_command(adopted: Desk) -> None:
     assert set(flags["flags"].values()) == {False}
 
 
+def test_a_filter_of_the_trail_without_a_value_is_no_filter_that_all_lines_match(adopted: Desk) -> None:
+    for option in ("--person", "--command", "--since"):
+        ended = adopted.run("audit", ID, option, "")
+        assert (ended.code, ended.out) == (2, "")
+
+
 def test_everything_is_readable_in_80_columns_and_without_colour(adopted: Desk) -> None:
     for words in (
         ("list",),
