@@ -178,9 +178,10 @@ def _template(pen: Pen) -> list[Answer]:
 def _ready(pen: Pen) -> Answer:
     """ "Ready" once the release was let in, or while every role's latest word is go and nothing took its force."""
     label = "Go / No Go (ready / not ready)"
-    first, now = pen.history.starts("stage-1"), pen.history.rolled_back
+    now = pen.history.rolled_back
+    first = next((line.revision for line in pen.history.entered.get("stage-1", []) if line.revision > now), 0)
     counted = [each for each in pen.history.of(f.Decided) if each.at.revision > now]
-    if first > now:
+    if first:
         counted = [each for each in counted if each.at.revision < first]
         standing = [each for each in _latest(counted).values() if each.fact.decision == "go"]
         if standing:

@@ -29,6 +29,7 @@ from events.plan.schema import (
     Quantity,
     Question,
     RolloutPlan,
+    Stage,
     Testing,
     Toggle,
     Watch,
@@ -428,3 +429,35 @@ def test_a_chart_and_a_value_say_a_number_as_it_was_judged() -> None:
     assert "2022-07-29: 123456.7, pass" in page
     assert ">123500</text>" in page
     assert "e+0" not in page
+
+
+OWNER = Actor("pat", "approver", ("Owner plain",))
+
+
+def staged(*stages: str) -> Told:
+    """A release in its first stage, let in by a go."""
+    tell = Told(small(rollout=RolloutPlan(stages=tuple(Stage(to=to) for to in stages or ("25%", "everyone")))))
+    tell(f.DeployReported("api", "production", "1"), f.PhaseEntered("code_deploy"), f.WatchStarted())
+    tell(f.Decided("go", "stage-1", "Owner plain", 1, 1), who=OWNER, reason="the first go")
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1))
+    return tell
+
+
+def test_what_let_the_release_in_stays_the_answer_after_a_step_back() -> None:
+    tell = staged()
+    tell(f.Decided("go", "stage-2", "Owner plain", 1, 1), who=OWNER, reason="a go for more")
+    tell(f.StageEntered(2))
+    tell(f.StageEntered(1), f.Halted("went back to stage 1: slow"), reason="slow")
+    ready = blanks(tell.report())["Go Live!", "Go / No Go (ready / not ready)"]
+    assert (ready.value.text, ready.value.revisions) == ("Ready: go by Owner plain", (3,))
+    assert [note.text for note in ready.notes] == ["Why: the first go"]
+
+
+def test_after_a_rollback_the_next_go_is_the_answer() -> None:
+    tell = staged()
+    tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY))
+    label = ("Go Live!", "Go / No Go (ready / not ready)")
+    assert state(tell.report(), *label)[0] == "open"
+    again = tell(f.Decided("go", "stage-1", "Owner plain", 1, 1), who=OWNER)
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1))
+    assert blanks(tell.report())[label].value.revisions == (again,)
