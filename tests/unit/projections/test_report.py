@@ -461,3 +461,64 @@ def test_after_a_rollback_the_next_go_is_the_answer() -> None:
     again = tell(f.Decided("go", "stage-1", "Owner plain", 1, 1), who=OWNER)
     tell(f.PhaseEntered("cutover"), f.StageEntered(1))
     assert blanks(tell.report())[label].value.revisions == (again,)
+
+
+def at(hours: float) -> datetime:
+    """As many hours after the beginning: the records of a history are one apart."""
+    return START + timedelta(hours=hours)
+
+
+def met(opens: float, closes: float | None) -> Told:
+    """A session whose meeting is an hour after its window opens; scheduled at 4."""
+    tell = Told(small())
+    tell(f.PhaseEntered("code_deploy"))
+    tell(f.PhaseEntered("veteran_testing"), f.ExposureSet(TESTERS))
+    ends = None if closes is None else at(closes)
+    tell(f.SessionScheduled("s", "t-1", at(opens), ends, at(opens), ends))
+    return tell
+
+
+def window(tell: Told) -> str:
+    """When the report says that the tester had the toggles on."""
+    (row,) = [line for line in markdown(tell.report()).splitlines() if line.startswith("| s | t-1 |")]
+    return row.split(" | ")[3]
+
+
+def test_a_tester_had_the_toggles_from_the_opening_until_the_time_was_over_and_no_longer() -> None:
+    tell = met(4.5, 6.5)
+    assert window(tell) == "Fri 2022-07-29 16:30 to 18:30 UTC"
+    tell(f.WindowOpened("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:30 UTC"
+    tell(f.Noted("nobody was there"))
+    tell(f.WindowClosed("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:30 UTC"
+
+
+def test_a_window_that_was_closed_or_cancelled_early_ended_then() -> None:
+    tell = met(4.5, 9.5)
+    tell(f.WindowOpened("s"))
+    cancelled = Told(small())
+    cancelled.records = list(tell.records)
+    tell(f.WindowClosed("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:00 UTC"
+    cancelled(f.SessionCancelled("s"))
+    assert window(cancelled) == "Fri 2022-07-29 17:00 to 18:00 UTC"
+
+
+def test_a_window_without_an_end_lasts_until_testing_ends() -> None:
+    tell = met(4.5, None)
+    assert window(tell) == "Fri 2022-07-29 16:30 UTC until testing ends"
+    tell(f.WindowOpened("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 UTC until testing ends"
+    tell(f.WindowClosed("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:00 UTC"
+
+
+def test_a_session_that_never_opened_or_was_moved_says_so() -> None:
+    tell = met(8.0, 9.0)
+    tell(f.WindowOpened("s"))
+    tell(f.SessionMoved("s", at(30), at(31), at(30), at(31)))
+    assert window(tell) == "Sat 2022-07-30 18:00 to 19:00 UTC"
+    never = met(8.0, 9.0)
+    never(f.SessionCancelled("s"))
+    assert window(never) == "never"
