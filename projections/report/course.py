@@ -37,7 +37,7 @@ def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
             continue
         word, because = what
         failed = [each for each in line.record.facts if isinstance(each, f.VerdictRecorded) and each.verdict == "fail"]
-        why = [because, pen.text(line.record.reason), *(f"{each.criterion}: {each.why}" for each in failed)]
+        why = [because, pen.reason(line), *(f"{each.criterion}: {each.why}" for each in failed)]
         said = "; ".join(dict.fromkeys(text for text in why if text)) or "no reason given"
         yield (
             Cell(word),
@@ -128,7 +128,7 @@ def _changes(pen: Pen) -> Iterator[tuple[str, Line]]:
 
 
 def _changed(pen: Pen, words: str, line: Line) -> tuple[Cell, ...]:
-    why = pen.text(line.record.reason) or next((note.text for note in pen.why(line)), "")
+    why = pen.reason(line) or next((note.text for note in pen.why(line)), "")
     return (
         Cell(words),
         Cell(pen.time(line.when)),

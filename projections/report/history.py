@@ -82,6 +82,11 @@ class History:
             since = line
         return since
 
+    def tester(self, line: Line) -> str:
+        """The tester whose session this record is about, by reference; "": it is about none."""
+        sessions = {getattr(fact, "session", "") for fact in line.record.facts}
+        return next((each.fact.tester for each in self.of(f.SessionScheduled) if each.fact.session in sessions), "")
+
     def starts(self, step: str) -> int:
         """The revision since which results of a step, or of a set of results, count; 0: since ever."""
         if step in {after.text for after in self.plan.go_live.results_after}:

@@ -91,9 +91,13 @@ class Pen:
             return text
         return self._reveal(tester, text) if tester else ENCRYPTED
 
-    def why(self, line: Line, tester: str = "", about: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+    def reason(self, line: Line) -> str:
+        """Why, in the words of whoever did it."""
+        return self.text(line.record.reason, self.history.tester(line))
+
+    def why(self, line: Line, about: tuple[str, ...] = ()) -> tuple[Cell, ...]:
         """The record's reason, note and evidence, as notes. Of the queries of a promotion those `about` these names."""
-        record = line.record
+        record, tester = line.record, self.history.tester(line)
         said = [("Why", record.reason), ("Note", record.note)]
         found = [Cell(f"{name}: {self.text(text, tester)}") for name, text in said if text]
         for one in record.evidence:

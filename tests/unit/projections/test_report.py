@@ -522,3 +522,24 @@ def test_a_session_that_never_opened_or_was_moved_says_so() -> None:
     never = met(8.0, 9.0)
     never(f.SessionCancelled("s"))
     assert window(never) == "never"
+
+
+def test_why_a_session_went_otherwise_is_shown_as_it_is_revealed() -> None:
+    def reveal(tester: str, text: str) -> str:
+        return f"{tester} said {text.removeprefix('enc:')}"
+
+    evidence = (f.Evidence("link", source="enc:proof"),)
+    for fact in (
+        f.SessionMoved("s", START, None, START, None),
+        f.SessionCancelled("s"),
+        f.SessionRecorded("s", False),
+        f.WorkflowWaived("s", "W plain", "enc:x"),
+    ):
+        tell = met(4.5, None)
+        tell(f.SessionRecorded("s", True, (f.WorkflowResult("W plain", False),)))
+        tell(fact, reason="enc:why")
+        assert "t-1 said why" in markdown(tell.report(reveal=reveal))
+        only = met(4.5, None)
+        only(f.SessionRecorded("s", True, (f.WorkflowResult("W plain", False),)))
+        only(fact, evidence=evidence)
+        assert "Evidence: t-1 said proof" in markdown(only.report(reveal=reveal))
