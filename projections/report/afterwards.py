@@ -36,18 +36,22 @@ def go_live(pen: Pen) -> Section:
 
 
 def _live(pen: Pen) -> Answer:
-    found = [line for line in pen.history.entered.get("go_live", []) if line.revision > pen.history.rolled_back]
+    ever = pen.history.entered.get("go_live", [])
+    found, before_it = [line for line in ever if line.revision > pen.history.rolled_back], pen.earlier_tries(ever)
     if not found:
-        return pen.open("Actual date", text="not live yet")
-    return pen.said("Actual date", pen.time(found[-1].when), found[-1], *pen.why(found[-1]))
+        return pen.open("Actual date", *before_it, text="not live yet")
+    return pen.said("Actual date", pen.time(found[-1].when), found[-1], *before_it, *pen.why(found[-1]))
 
 
 def _released(pen: Pen) -> Answer:
     """From here the results' time counts."""
     label = "On for everyone since"
+    before_it = pen.earlier_tries(
+        each.at for each in pen.history.of(f.ExposureSet) if each.fact.exposure.to == "everyone"
+    )
     if pen.history.released is None:
-        return pen.open(label, text="not on for everyone yet")
-    return pen.said(label, pen.time(pen.history.released.when), pen.history.released)
+        return pen.open(label, *before_it, text="not on for everyone yet")
+    return pen.said(label, pen.time(pen.history.released.when), pen.history.released, *before_it)
 
 
 def _kpis(pen: Pen) -> list[Answer]:

@@ -81,29 +81,35 @@ def differences(pen: Pen) -> Section:
 
 
 def _dates(pen: Pen) -> Iterator[tuple[Cell, ...]]:
-    plan, entered, after = pen.plan, pen.history.entered, pen.history.rolled_back
-
-    def first(lines: Iterable[Line]) -> Line | None:
-        return next((line for line in lines if line.revision > after), None)
-
+    plan, entered = pen.plan, pen.history.entered
     deployed = [each.at for each in pen.history.of(f.WatchStarted)]
-    yield from _date(pen, "Code deployment", plan.deploy.date, next(iter(deployed), None))
-    yield from _date(pen, "Testing", plan.testing.dates, first(entered.get("veteran_testing", [])))
-    yield from _date(pen, "Cutover", plan.rollout.dates, first(entered.get("stage-1", [])))
+    yield from _date(pen, "Code deployment", plan.deploy.date, deployed, stays=True)
+    yield from _date(pen, "Testing", plan.testing.dates, entered.get("veteran_testing", []))
+    yield from _date(pen, "Cutover", plan.rollout.dates, entered.get("stage-1", []))
     for number, stage in enumerate(plan.rollout.stages, 1):
-        reached = first(entered.get(f"stage-{number}", []))
+        reached = entered.get(f"stage-{number}", [])
         yield from _date(pen, f"Stage {number}: {stage.title or stage.to or 'everyone'}", stage.dates, reached)
-    yield from _date(pen, "Go-live", plan.go_live.date, first(entered.get("go_live", [])))
+    yield from _date(pen, "Go-live", plan.go_live.date, entered.get("go_live", []))
 
 
-def _date(pen: Pen, what: str, planned: Planned | None, line: Line | None) -> Iterator[tuple[Cell, ...]]:
+def _date(
+    pen: Pen, what: str, planned: Planned | None, lines: Iterable[Line], *, stays: bool = False
+) -> Iterator[tuple[Cell, ...]]:
+    """A row for each try. `stays`: what was reached before a rollback is so still."""
     if planned is None:
         return
+    tries = pen.history.firsts(lines)
+    current = bool(tries) and (stays or tries[-1].revision > pen.history.rolled_back)
+    for line in tries[:-1] if current else tries:
+        yield _reached(pen, f"{what}, an earlier try", planned, line)
+    yield _reached(pen, what, planned, tries[-1] if current else None)
+
+
+def _reached(pen: Pen, what: str, planned: Planned, line: Line | None) -> tuple[Cell, ...]:
     if line is None:
-        yield (Cell(what), Cell(planned.text), Cell("not yet", "open"), Cell(""))
-        return
+        return (Cell(what), Cell(planned.text), Cell("not yet", "open"), Cell(""))
     actual = Cell(pen.day(line.when), revisions=(line.revision,))
-    yield (Cell(what), Cell(planned.text), actual, Cell(_compared(pen, planned, line.when)))
+    return (Cell(what), Cell(planned.text), actual, Cell(_compared(pen, planned, line.when)))
 
 
 def _compared(pen: Pen, planned: Planned, actual: datetime) -> str:

@@ -6,6 +6,7 @@ try: it is kept, and shown as earlier, never as the answer.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -81,6 +82,14 @@ class History:
                 break
             since = line
         return since
+
+    def firsts(self, lines: Iterable[Line]) -> list[Line]:
+        """The first of these lines in each try, oldest first: a rollback ends a try."""
+        ends = [line.revision for line in self.entered.get("rolled_back", [])]
+        found = {
+            bisect(ends, line.revision): line for line in sorted(lines, reverse=True, key=lambda line: line.revision)
+        }
+        return sorted(found.values(), key=lambda line: line.revision)
 
     def tester(self, line: Line) -> str:
         """The tester whose session this record is about, by reference; "": it is about none."""

@@ -5,7 +5,7 @@ One rule: what somebody said about a tester is sealed, and is shown only as `rev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -108,6 +108,14 @@ class Pen:
             words = source or self.text(one.text, tester) or one.kind
             found.append(Cell(f"Evidence: {words}", url=web_address(source)))
         return tuple(found)
+
+    def earlier_tries(self, lines: Iterable[Line]) -> tuple[Cell, ...]:
+        """When each try before the last rollback came to this."""
+        return tuple(
+            Cell(f"an earlier try began {self.time(line.when)}", revisions=(line.revision,))
+            for line in self.history.firsts(lines)
+            if line.revision <= self.history.rolled_back
+        )
 
     # -- blanks
 

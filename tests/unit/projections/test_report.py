@@ -543,3 +543,60 @@ def test_why_a_session_went_otherwise_is_shown_as_it_is_revealed() -> None:
         only(f.SessionRecorded("s", True, (f.WorkflowResult("W plain", False),)))
         only(fact, evidence=evidence)
         assert "Evidence: t-1 said proof" in markdown(only.report(reveal=reveal))
+
+
+def twice() -> Told:
+    """A release that was for everyone and live, was rolled back, and is tried again up to there."""
+    plan = small(
+        rollout=RolloutPlan(stages=(Stage(),), dates=Planned("2022-07-30", "2022-07-30", "2022-07-30")),
+    )
+    tell = Told(plan)
+    for version in ("1", "2"):
+        tell(f.DeployReported("api", "production", version), f.PhaseEntered("code_deploy"), f.WatchStarted())
+        tell(f.PhaseEntered("veteran_testing"), f.ExposureSet(TESTERS))
+        tell(f.PhaseEntered("cutover"), f.StageEntered(1), f.ExposureSet(EVERYONE))
+        tell(f.PhaseEntered("go_live"), f.ExposureSet(EVERYONE))
+        tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY))
+    tell.records.pop()
+    return tell
+
+
+def earlier(answer: Answer) -> list[tuple[str, tuple[int, ...]]]:
+    return [(note.text, note.revisions) for note in answer.notes if note.text.startswith("an earlier try")]
+
+
+def test_every_step_of_a_second_try_says_when_the_first_one_was() -> None:
+    document = twice().report()
+    found = {label: answer for (_, label), answer in blanks(document).items()}
+    assert found["Actual date of api"].value.text == "2022-07-29, version 2"
+    assert earlier(found["Actual date of api"]) == [("an earlier try: 2022-07-29, version 1", (2,))]
+    assert earlier(found["Watched for"]) == [("an earlier try began Fri 2022-07-29 14:00 UTC", (2,))]
+    assert earlier(found["Tested for"]) == [("an earlier try began Fri 2022-07-29 15:00 UTC", (3,))]
+    assert earlier(found["Entered"]) == [("an earlier try began Fri 2022-07-29 16:00 UTC", (4,))]
+    assert earlier(found["On for everyone since"]) == [("an earlier try began Fri 2022-07-29 16:00 UTC", (4,))]
+    assert earlier(blanks(document)["Go Live!", "Actual date"]) == [
+        ("an earlier try began Fri 2022-07-29 17:00 UTC", (5,))
+    ]
+
+
+def test_the_dates_of_every_try_stand_beside_the_planned_ones() -> None:
+    said = markdown(twice().report()).splitlines()
+    rows = [row.split(" | ")[:3] for row in said if row.startswith(("| Code deployment", "| Cutover"))]
+    assert rows == [
+        ["| Code deployment, an earlier try", "2022-07-29", "2022-07-29 [record 2][r2]"],
+        ["| Code deployment", "2022-07-29", "2022-07-29 [record 7][r7]"],
+        ["| Cutover, an earlier try", "2022-07-30", "2022-07-29 [record 4][r4]"],
+        ["| Cutover", "2022-07-30", "2022-07-29 [record 9][r9]"],
+    ]
+
+
+def test_the_dates_of_a_release_that_was_rolled_back_are_those_of_the_first_try() -> None:
+    tell = twice()
+    del tell.records[6:]
+    found = {label: answer for (_, label), answer in blanks(tell.report()).items()}
+    assert found["On for everyone since"].value.state == "open"
+    assert earlier(found["On for everyone since"]) == [("an earlier try began Fri 2022-07-29 16:00 UTC", (4,))]
+    assert earlier(found["Actual date of api"]) == []
+    assert earlier(found["Watched for"]) == []
+    rows = [row.split(" | ")[:3] for row in markdown(tell.report()).splitlines() if row.startswith("| Code deploy")]
+    assert rows == [["| Code deployment", "2022-07-29", "2022-07-29 [record 2][r2]"]]
