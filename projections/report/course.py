@@ -32,13 +32,13 @@ def rollbacks(pen: Pen) -> Section:
 
 def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
     for fact in line.record.facts:
-        what = _stop(fact)
+        what = _stop(pen, fact, line)
         if what is None:
             continue
         word, because = what
         failed = [each for each in line.record.facts if isinstance(each, f.VerdictRecorded) and each.verdict == "fail"]
         why = [because, pen.reason(line), *(f"{each.criterion}: {each.why}" for each in failed)]
-        said = "; ".join(dict.fromkeys(text for text in why if text)) or "no reason given"
+        said = "; ".join(_once(why)) or "no reason given"
         yield (
             Cell(word),
             Cell(pen.time(line.when)),
@@ -48,8 +48,21 @@ def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def _stop(fact: Fact) -> tuple[str, str] | None:
+def _once(texts: list[str]) -> list[str]:
+    """The texts without those that another one says too."""
+    different = [text for text in dict.fromkeys(texts) if text]
+    return [text for text in different if not any(text in other for other in different if other != text)]
+
+
+def _went_back(pen: Pen, fact: f.StageEntered, line: Line) -> str:
+    """The stage that this leads back to; "": it leads forward."""
+    return step_words(pen, f"stage-{fact.stage}") if line.revision in pen.history.went_back else ""
+
+
+def _stop(pen: Pen, fact: Fact, line: Line) -> tuple[str, str] | None:
     match fact:
+        case f.StageEntered() if to := _went_back(pen, fact, line):
+            return f"Went back to {to}", ""
         case f.Halted(because=because):
             return "Halted", because
         case f.Resumed():
@@ -128,7 +141,7 @@ def _changes(pen: Pen) -> Iterator[tuple[str, Line]]:
     for line in pen.history.lines:
         for fact in line.record.facts:
             exposed = fact.exposure.to != "nobody" if isinstance(fact, f.ExposureSet) else exposed
-            words = "" if isinstance(fact, f.DeployReported) and not exposed else _change(pen, fact)
+            words = "" if isinstance(fact, f.DeployReported) and not exposed else _change(pen, fact, line)
             if words:
                 yield words, line
 
@@ -144,8 +157,10 @@ def _changed(pen: Pen, words: str, line: Line) -> tuple[Cell, ...]:
     )
 
 
-def _change(pen: Pen, fact: Fact) -> str:
+def _change(pen: Pen, fact: Fact, line: Line) -> str:
     match fact:
+        case f.StageEntered() if to := _went_back(pen, fact, line):
+            return f"The release went back to {to}"
         case f.PlanRevised(changed=changed):
             return f"The plan was revised: {', '.join(changed) or 'in small'}"
         case f.SessionMoved(session=session):

@@ -51,6 +51,8 @@ class History:
         self.exposure = f.NOBODY
         self.released: Line | None = None  # the first 100%, since the last rollback
         self.rolled_back = 0
+        self.stage = 0
+        self.went_back: set[int] = set()  # the revisions that entered an earlier stage than the one before
         for line in self.lines:
             for fact in line.record.facts:
                 self._by[type(fact)].append(Found(fact, line))
@@ -105,7 +107,7 @@ class History:
     def _follow(self, fact: f.Fact, line: Line) -> None:
         match fact:
             case f.PhaseEntered(phase=phase):
-                self.phase = phase
+                self.phase, self.stage = phase, 0
                 self.began[phase] = line.revision
                 self.entered[phase].append(line)
                 if phase in ("rolled_back", "closed", "cancelled"):
@@ -115,6 +117,9 @@ class History:
             case f.WatchStarted():
                 self.began["code_deploy"] = line.revision
             case f.StageEntered(stage=stage):
+                if stage < self.stage:
+                    self.went_back.add(line.revision)
+                self.stage = stage
                 self.began[f"stage-{stage}"] = line.revision
                 self.entered[f"stage-{stage}"].append(line)
             case f.Halted():

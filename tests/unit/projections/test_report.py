@@ -600,3 +600,21 @@ def test_the_dates_of_a_release_that_was_rolled_back_are_those_of_the_first_try(
     assert earlier(found["Watched for"]) == []
     rows = [row.split(" | ")[:3] for row in markdown(tell.report()).splitlines() if row.startswith("| Code deploy")]
     assert rows == [["| Code deployment", "2022-07-29", "2022-07-29 [record 2][r2]"]]
+
+
+def test_a_step_back_is_told_as_one_with_its_reason_once() -> None:
+    tell = staged("25%", "50%", "everyone")
+    tell(f.StageEntered(2))
+    back = tell(f.StageEntered(1), f.Halted("went back to stage 1: slow"), reason="slow")
+    tell(f.Resumed(), reason="fast again")
+    tell(f.StageEntered(2))
+    tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY))
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1))
+    said = markdown(tell.report()).splitlines()
+    stops = [row for row in said if row.startswith(("| Went back", "| Halted", "| The release went"))]
+    who = f"Fri 2022-07-29 {12 + back}:00 UTC | morgan (release manager)"
+    assert stops == [
+        f"| Went back to stage 1 (25%) | {who} | slow | [record {back}][r{back}] |",
+        f"| Halted | {who} | went back to stage 1: slow | [record {back}][r{back}] |",
+        f"| The release went back to stage 1 (25%) | {who} | slow | [record {back}][r{back}] |",
+    ]
