@@ -217,8 +217,6 @@ def _said(pen: Pen, label: str, word: str, decided: list[Found[f.Decided]]) -> A
 
 def _decision(pen: Pen, found: Found[f.Decided]) -> tuple[Cell, ...]:
     fact, line = found
-    why = pen.why(line)
-    evidence = Cell("; ".join(note.text for note in why), url=next((note.url for note in why if note.url), ""))
     word: dict[Decision, str] = {"go": "Go", "no_go": "No go", "pause": "Pause", "pivot": "Pivot"}
     delegate = " (as a delegate)" if fact.delegate else ""
     return (
@@ -227,6 +225,6 @@ def _decision(pen: Pen, found: Found[f.Decided]) -> tuple[Cell, ...]:
         Cell(f"{fact.title}{delegate}"),
         Cell(line.record.who.subject),
         Cell(pen.time(line.when)),
-        evidence,
+        pen.grounds(line),
         Cell("", revisions=(line.revision,)),
     )

@@ -43,7 +43,7 @@ def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
             Cell(word),
             Cell(pen.time(line.when)),
             Cell(pen.who(line)),
-            Cell(said, url=next((note.url for note in pen.why(line) if note.url), "")),
+            Cell(said, url=pen.grounds(line).url),
             Cell("", revisions=(line.revision,)),
         )
 
@@ -254,11 +254,13 @@ def notes(pen: Pen) -> list[Section]:
             Cell(kind),
             Cell(pen.time(at.when)),
             Cell(pen.who(at)),
+            pen.grounds(at),
             Cell("", revisions=(at.revision,)),
         )
         for at, kind, text, link in shown
     )
-    return [Section("Notes and evidence", (Grid(caption, ("What", "Kind", "When", "By", "Record"), cells),))]
+    columns = ("What", "Kind", "When", "By", "Evidence and reason", "Record")
+    return [Section("Notes and evidence", (Grid(caption, columns, cells),))]
 
 
 def still_open(sections: tuple[Section, ...]) -> Section:

@@ -109,6 +109,11 @@ class Pen:
             found.append(Cell(f"Evidence: {words}", url=web_address(source)))
         return tuple(found)
 
+    def grounds(self, line: Line) -> Cell:
+        """The same in one cell; it leads to the first of the evidence that has an address."""
+        why = self.why(line)
+        return Cell("; ".join(note.text for note in why), url=next((note.url for note in why if note.url), ""))
+
     def earlier_tries(self, lines: Iterable[Line]) -> tuple[Cell, ...]:
         """When each try before the last rollback came to this."""
         return tuple(

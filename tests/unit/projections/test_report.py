@@ -618,3 +618,15 @@ def test_a_step_back_is_told_as_one_with_its_reason_once() -> None:
         f"| Halted | {who} | went back to stage 1: slow | [record {back}][r{back}] |",
         f"| The release went back to stage 1 (25%) | {who} | slow | [record {back}][r{back}] |",
     ]
+
+
+def test_a_note_keeps_its_reason_its_own_note_and_its_evidence() -> None:
+    tell = Told(small())
+    proofs = (f.Evidence("link", source="https://proof.test/1"), f.Evidence("link", source="minutes of Friday"))
+    tell(f.Noted("the help desk knows"), reason="they asked", note="by phone", evidence=proofs)
+    tell(f.EvidenceRecorded("tests", "suite", outcome="success", link="https://ci.test/7"), reason="run again")
+    (note, run) = [row for row in markdown(tell.report()).splitlines() if row.startswith(("| the help", "| [tests"))]
+    why = r"Why: they asked; Note: by phone; Evidence: https\://proof.test/1; Evidence: minutes of Friday"
+    assert f"| [{why}](<https://proof.test/1>) |" in note
+    assert run.startswith(r"| [tests: suite, success](<https://ci.test/7>) | Evidence |")
+    assert "| Why: run again |" in run
