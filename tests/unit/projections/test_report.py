@@ -307,7 +307,7 @@ TAGS = set(
     re.findall(
         r"\w+",
         """
-    a body caption dd desc div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 head header html
+    a body caption code dd desc div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 head header html
     li line main meta nav ol p path polyline section span strong style svg table tbody td text th thead title tr ul
 """,
     )
@@ -630,3 +630,9 @@ def test_a_note_keeps_its_reason_its_own_note_and_its_evidence() -> None:
     assert f"| [{why}](<https://proof.test/1>) |" in note
     assert run.startswith(r"| [tests: suite, success](<https://ci.test/7>) | Evidence |")
     assert "| Why: run again |" in run
+
+
+def test_the_page_says_how_its_records_are_read() -> None:
+    footer = Page(html(Told(small()).report())).words.split("Made from the log")[-1]
+    assert "An address of a record answers whoever sends a token with it, which a browser does not." in footer
+    assert "cutover audit small --from-revision N --to-revision N" in footer
