@@ -13,6 +13,7 @@ from events.plan.numbers import shown
 from events.plan.schema import Criterion, Quantity
 from events.plan.words import quantity as read_quantity
 from projections.kpis import limits, target
+from projections.report.before import step_words
 from projections.report.document import Block, Cell, Chart, Grid, Point
 from projections.report.writing import Pen
 
@@ -41,7 +42,8 @@ def of_step(pen: Pen, step: str, names: Iterable[str]) -> list[Block]:
             if each.fact.criterion == name and each.fact.value is not None
         ]
         if len(points) >= FEWEST:
-            found.append(chart(pen, name, pen.plan.criteria.get(name), points, units[-1]))
+            title = f"{name} in {step_words(pen, step)}"
+            found.append(chart(pen, title, pen.plan.criteria.get(name), points, units[-1]))
     return list(found)
 
 

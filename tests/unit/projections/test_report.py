@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from events import facts as f
 from events.facts import EVERYONE, NOBODY, TESTERS, Actor, Fact, Record
@@ -636,3 +637,17 @@ def test_the_page_says_how_its_records_are_read() -> None:
     footer = Page(html(Told(small()).report())).words.split("Made from the log")[-1]
     assert "An address of a record answers whoever sends a token with it, which a browser does not." in footer
     assert "cutover audit small --from-revision N --to-revision N" in footer
+
+
+def test_every_region_of_the_page_has_a_name_of_its_own() -> None:
+    tell = carried_out()
+    for step in ("code_deploy", "stage-1"):
+        for value in (1.0, 2.0):
+            tell(f.VerdictRecorded("C plain", step, "pass", "", "", START, START, Quantity(value)))
+    document = tell.report()
+    twice_named = replace(document, sections=(*document.sections, *document.sections))
+    assert "C plain in code deployment: values" in markdown(document)
+    assert "C plain in stage 1 (everyone): values" in markdown(document)
+    names = re.findall(r'<(?:section|div)[^>]* aria-label="([^"]*)"', html(twice_named))
+    assert len(names) > 2 * len(document.sections)
+    assert len(names) == len(set(names))
