@@ -194,3 +194,7 @@ def test_the_report_is_read_without_its_style_and_on_paper(report: Path, chromiu
         assert page.pdf(format="Letter").startswith(b"%PDF-")
         page.emulate_media(media="print")
         assert not page.get_by_role("navigation").is_visible()
+        size = "name => parseFloat(getComputedStyle(document.querySelector(name)).fontSize)"
+        main, *less = (page.evaluate(size, name) for name in (".value", ".by", ".notes", "td", ".tag", ".legend"))
+        assert main == 14  # pixels: 10.5 points
+        assert all(main * 0.75 < each < main for each in less), less
