@@ -122,7 +122,8 @@ def sentence(fact: Fact, names: Mapping[str, str]) -> str:
         case Announced():
             return _announced(fact)
         case SnapshotTaken(of=of, entries=entries, revises=0):
-            return f"Snapshot of {of} with {_count(len(entries), 'value')}"
+            known = sum(entry.value != "" for entry in entries)
+            return f"Snapshot of {of} with {known} of {_count(len(entries), 'value')}"
         case SnapshotTaken(of=of, revises=revises, because=because):
             return f"Revision {revises} of the snapshot of {of}{_because(because)}"
         case Reminded(text=text):
