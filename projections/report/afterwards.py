@@ -12,7 +12,7 @@ from events.plan.schema import After, Criterion, Plan
 from projections.kpis import target
 from projections.report import before
 from projections.report.charts import of_kpis
-from projections.report.document import Answer, Answers, Block, Cell, Section
+from projections.report.document import NONE, Answer, Answers, Block, Cell, Section
 from projections.report.writing import UNFILLED, Pen
 
 
@@ -56,7 +56,7 @@ def _released(pen: Pen) -> Answer:
 
 def _kpis(pen: Pen) -> list[Answer]:
     found = [_kpi(pen, n, kpi) for n, kpi in enumerate(pen.plan.go_live.kpis, 1)]
-    return found or [Answer("Post-launch KPIs", Cell("none in the plan"))]
+    return found or [Answer("Post-launch KPIs", Cell(NONE))]
 
 
 def _kpi(pen: Pen, number: int, kpi: Criterion) -> Answer:
@@ -131,6 +131,6 @@ def questions(pen: Pen) -> Section:
     """Numbered, as in the template."""
     asked = pen.plan.post_launch_questions
     if not asked:
-        return Section("Post-launch Questions", (Answers((Answer("Questions", Cell("none in the plan")),)),))
+        return Section("Post-launch Questions", (Answers((Answer("Questions", Cell(NONE)),)),))
     items = tuple(pen.answered(question.text, question.id) for question in asked)
     return Section("Post-launch Questions", (Answers(items, numbered=True),))

@@ -13,7 +13,19 @@ from events.facts import Decision
 from events.plan.numbers import shown
 from events.plan.schema import Criterion, Item, Plan
 from projections.kpis import target
-from projections.report.document import Answer, Answers, Block, Bullets, Cell, Grid, Paragraph, Section, web_address
+from projections.report.document import (
+    ABSENT,
+    NONE,
+    Answer,
+    Answers,
+    Block,
+    Bullets,
+    Cell,
+    Grid,
+    Paragraph,
+    Section,
+    web_address,
+)
 from projections.report.history import Found
 from projections.report.writing import Pen
 from projections.sentences import DECISIONS
@@ -83,7 +95,7 @@ def criteria(pen: Pen, names: tuple[str, ...], part: Callable[[Plan], object], g
     if blank:
         return (lead, Answers((pen.planned("Success criteria", blank, part),)))
     if not names:
-        return (lead, Answers((Answer("Success criteria", Cell("none in the plan")),)))
+        return (lead, Answers((Answer("Success criteria", Cell(NONE)),)))
     found = [(name, pen.plan.criteria.get(name) or Criterion(name=name)) for name in dict.fromkeys(names)]
     return (lead, Answers(tuple(_criterion(pen, name, one) for name, one in found)))
 
@@ -115,7 +127,7 @@ def dashboards(
     own = {name: pen.plan.criteria[name].dashboard for name in names if name in pen.plan.criteria}
     links = {**named, **{name: link for name, link in own.items() if link}}
     if not links:
-        return (lead, Answers((Answer("Links to dashboards", Cell("none in the plan")),)))
+        return (lead, Answers((Answer("Links to dashboards", Cell(NONE)),)))
     items = [pen.planned(f"Dashboard: {name}", link, part, url=web_address(link)) for name, link in links.items()]
     return (lead, Answers(tuple(items)))
 
@@ -138,7 +150,7 @@ def issues(pen: Pen) -> Block:
     """Where problems are reported."""
     routes = pen.plan.report_issues
     if not routes:
-        return Answers((Answer("Issues to be reported to", Cell("not in the plan")),))
+        return Answers((Answer("Issues to be reported to", Cell(ABSENT)),))
     items = []
     for n, route in enumerate(routes):
         parts = (

@@ -19,6 +19,7 @@ from events.plan.schema import Quantity
 
 T = TypeVar("T")
 MOST_ROWS = 300
+ABSENT, NONE = "not in the plan", "none in the plan"
 State = Literal["known", "open", "due"]
 """known: the log says it. open: not recorded yet. due: not recorded yet, and not before a day that `text` names."""
 
@@ -43,6 +44,11 @@ class Answer(Struct, frozen=True):
     by: str = ""
     when: str = ""
     notes: tuple[Cell, ...] = ()
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the plan leaves this blank of the template out: there is nothing to fill in."""
+        return self.value.text in (ABSENT, NONE) and not self.value.revisions
 
 
 class Answers(Struct, frozen=True):

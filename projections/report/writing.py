@@ -16,7 +16,7 @@ from events.plan.gaps import placeholder
 from events.plan.numbers import shown
 from events.plan.schema import Plan, Planned
 from projections.kpis import target
-from projections.report.document import Answer, Cell, web_address
+from projections.report.document import ABSENT, Answer, Cell, web_address
 from projections.report.history import Found, History, Line
 from projections.sentences import SEALED
 
@@ -140,7 +140,7 @@ class Pen:
         said = Answer(label, Cell(text, url=url, revisions=(line.revision,)), notes=notes)
         gap = placeholder(text)
         if not text or gap == "whole":
-            words = f"{UNFILLED} (the plan says: {text})" if text else "not in the plan"
+            words = f"{UNFILLED} (the plan says: {text})" if text else ABSENT
             return Answer(label, Cell(words, "open" if text else "known"), notes=notes)
         return said
 

@@ -36,7 +36,7 @@ from events.plan.schema import (
     Watch,
 )
 from projections.report import Document, html, markdown, report
-from projections.report.document import Answer, answers_of, clean, web_address
+from projections.report.document import Answer, Cell, answers_of, clean, web_address
 from projections.report.history import History, Line
 from projections.report.markdown import escaped
 from projections.report.writing import Pen
@@ -651,3 +651,12 @@ def test_every_region_of_the_page_has_a_name_of_its_own() -> None:
     names = re.findall(r'<(?:section|div)[^>]* aria-label="([^"]*)"', html(twice_named))
     assert len(names) > 2 * len(document.sections)
     assert len(names) == len(set(names))
+
+
+def test_blanks_that_the_plan_leaves_out_are_not_counted_as_filled() -> None:
+    def counted(plan: Plan) -> str:
+        return Told(plan).report().summary[2].value.text
+
+    assert counted(Plan(title="Bare", id="small")) == "7 of 14; 14 more are not in the plan"
+    assert counted(small()) == "19 of 37; 2 more are not in the plan"
+    assert not Answer("Recorded in these words", Cell("not in the plan", revisions=(3,))).left_out
