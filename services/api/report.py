@@ -27,7 +27,7 @@ from services.people.vault import ERASED, Vault, VaultError
 from services.views.past import Point
 from services.views.records import NotIntact, Stored, records_of
 
-FORMATS = {"md": "text/markdown; charset=utf-8; variant=GFM", "html": "text/html; charset=utf-8"}
+FORMATS = {"md": "text/markdown; variant=GFM", "html": "text/html"}  # the charset is added when it is sent
 NAMES = {"": "", "md": "md", "markdown": "md", "html": "html"}
 
 
