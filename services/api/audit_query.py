@@ -17,6 +17,7 @@ from events.facts import Fact, Phase, Role
 from events.plan.names import IDENTIFIER
 from projections.audit import Outcome
 from projections.terms import words
+from services.api.answers import weight
 from services.api.asof import come
 from services.api.described import AT_LEAST, Param
 from services.api.problems import failed
@@ -36,7 +37,7 @@ FORMATS = {
     "jsonl": "application/jsonl",
     "cloudevents": "application/cloudevents-batch+json",
 }
-ALSO = {"application/x-ndjson": "jsonl", "application/jsonlines": "jsonl"}
+ALSO = {"application/x-ndjson": "jsonl", "application/jsonlines": "jsonl", "*/*": "json"}
 TEXTS = ("rollout", "subject", "title", "toggle", "command", "command_id", "text")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _SOME = Annotated[str, Meta(min_length=1)]
@@ -151,14 +152,13 @@ def _of_attempts(wanted: Filters) -> None:
 
 
 def _format(name: str, accept: str) -> str:
-    """The form asked for by name, else the first known type of `Accept`, else a page of JSON."""
+    """The form asked for by name, else the known type that `Accept` prefers, else a page of JSON."""
     if name:
         return _one_of("format", name, FORMATS)
     types = {media: form for form, media in FORMATS.items()} | ALSO
-    for part in accept.split(","):
-        if form := types.get(part.partition(";")[0].strip().lower()):
-            return form
-    return "json"
+    named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    best = max(named, key=lambda media: weight(accept, media) if media in types else 0.0)
+    return types[best] if best in types and weight(accept, best) else "json"
 
 
 def _cursor(text: str) -> Cursor | None:

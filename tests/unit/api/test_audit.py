@@ -172,3 +172,21 @@ async def test_a_trail_of_no_rollout_is_404_and_never_empty(told: httpx.AsyncCli
     response = await told.get(path, params=httpx.QueryParams(httpx.URL(path).query).set("format", form))
     assert response.status_code == 404
     assert msgspec.json.decode(response.content)["type"] == "/problems/unknown-rollout"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv", "text/csv; charset=utf-8"),
+        ("text/csv;q=0.5, application/json", "application/json"),
+        ("application/json;q=0.5, text/csv;q=0.9", "text/csv; charset=utf-8"),
+        ("text/csv;q=0, */*", "application/json"),
+        ("text/csv;q=0", "application/json"),
+        ("text/html, text/csv, */*;q=0.8", "text/csv; charset=utf-8"),
+        ("application/x-ndjson, text/csv", "application/jsonl"),
+        ("", "application/json"),
+    ],
+)
+async def test_the_trail_comes_in_the_form_that_is_preferred(told: httpx.AsyncClient, accept: str, kind: str) -> None:
+    response = await told.get("/v1/audit", headers={"Accept": accept})
+    assert response.headers["content-type"] == kind
