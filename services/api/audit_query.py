@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from msgspec import Meta
@@ -18,7 +18,7 @@ from events.plan.names import IDENTIFIER
 from projections.audit import Outcome
 from projections.terms import words
 from services.api.answers import weight
-from services.api.asof import come
+from services.api.asof import come, read_instant
 from services.api.described import AT_LEAST, Param
 from services.api.problems import failed
 from services.api.service import Request, service_of
@@ -194,12 +194,4 @@ def _one_of(name: str, text: str, known: Any) -> str:
 
 
 def _instant(name: str, text: str | None) -> datetime | None:
-    """An ISO 8601 instant; without an offset it is UTC."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        hint = f"{name}: expected an instant such as 2022-07-29T12:00:00Z, found '{text[:40]}'"
-        raise failed("malformed", hint) from None
+    return None if text is None else read_instant(text, name)

@@ -62,6 +62,8 @@ async def lines(client: httpx.AsyncClient, path: str = "/v1/audit", **asked: Any
         ({"rollout": "small", "text": "desk"}, ["noted"]),
         ({"since": "2022-07-29T12:00:00Z", "outcome": "accepted"}, ["plan_adopted", *["noted"] * 3]),
         ({"until": "2022-07-29T12:00:00Z"}, []),
+        ({"since": "2022-07-29T14:00:00 02:00", "fact": "refused"}, ["refused"]),  # a `+` that was not escaped
+        ({"until": "2022-07-29T14:00:00 02:00"}, []),
     ],
 )
 async def test_a_filter_finds_what_it_is_about(
