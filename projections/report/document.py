@@ -137,9 +137,14 @@ def answers_of(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[t
         yield from answers_of(inner, here)
 
 
+def seen(text: str) -> str:
+    """The text without characters that are not seen or turn its direction around."""
+    return _UNSEEN.sub("", text)
+
+
 def clean(text: str) -> str:
-    """The text without characters that are not seen or turn its direction around; each line trimmed."""
-    return "\n".join(line.strip() for line in _UNSEEN.sub("", text).replace("\r", "\n").split("\n") if line.strip())
+    """What is seen of the text; each line trimmed."""
+    return "\n".join(line.strip() for line in seen(text).replace("\r", "\n").split("\n") if line.strip())
 
 
 def web_address(text: str) -> str:
