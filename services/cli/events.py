@@ -66,7 +66,7 @@ def _followed(service: Client, rollout: str, after: int | None) -> Iterator[Json
             if after is None or 400 <= error.problem.get("status", 500) < 500:
                 raise
             if not away:
-                say(f"{error} Waiting for it, at revision {after}.", "dim", to=err())
+                say(f"{str(error).rstrip('.')}. Waiting for it, at revision {after}.", "dim", to=err())
             away = True
         time.sleep(PAUSE)
 
