@@ -42,10 +42,14 @@ def events(
 ) -> None:
     """Show the records of the log as they come; with --json, a CloudEvent a line."""
     service = client(ctx, quiet=True)
+    anything = False
     with suppress(KeyboardInterrupt):  # Ctrl-C is how following ends
         found = _followed(service, rollout, after) if follow else _held(service, rollout, after or 0)
         for event in found:
             _show(event, as_json=as_json, with_rollout=not rollout)
+            anything = True
+    if not (anything or follow or as_json):
+        say(f"Nothing has happened since revision {after}." if after else "Nothing has happened yet.")
 
 
 def _held(service: Client, rollout: str, after: int) -> Iterator[Json]:

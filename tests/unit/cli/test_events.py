@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from typer.testing import CliRunner
 
 from services.cli import events
+from services.cli.app import app
 from services.client import CannotAsk, Client, Heard
 
 
@@ -38,3 +40,16 @@ def test_a_service_that_goes_away_is_waited_for_and_that_is_said_in_sentences(
     assert service.asked == [5, 7, 9, 10]
     said = " ".join(capsys.readouterr().err.split())
     assert said == "No Cutover service answers: Connection refused. Waiting for it, at revision 7."
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "Nothing has happened yet.\n"),
+        (("--after", "7"), "Nothing has happened since revision 7.\n"),
+        (("--json",), ""),
+    ],
+)
+def test_an_empty_log_says_so(words: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "events", lambda *_asked, **_more: iter(()))
+    assert CliRunner().invoke(app, ["events", *words]).output == says
