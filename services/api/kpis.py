@@ -6,7 +6,7 @@ One rule: a value names the record that gave it. What a snapshot froze stays bes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from events.facts import Band, Record, SnapshotEntry, UtcTime, Verdict, VerdictRecorded
-from events.plan.schema import Criterion, Quantity
+from events.plan.schema import Criterion, Plan, Quantity
 from events.readings import Reading
 from projections.kpis import KpiRow, limits, target
 from projections.report.history import History, Line
@@ -27,6 +27,7 @@ from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
 from services.api.report import stored_records
 from services.api.service import Request, service_of
+from services.rollout import steps
 from services.rollout.state import Rollout
 from services.views.past import EPOCH
 
@@ -128,12 +129,18 @@ async def kpis(request: Request, rollout: FromPath[str]) -> Response[bytes]:
 def _kpis(state: Rollout, rows: Iterable[KpiRow]) -> Kpis:
     items = [
         Kpi(row.of, row.item, row.value or None, row.target, row.verdict, row.revision or None, row.late, row.frozen)
-        for row in rows
+        for row in sorted(rows, key=_order(state.plan))
     ]
     snapshots = [
         Snapshot(of, frozen.since, frozen.until, frozen.revises, frozen.entries) for of, frozen in state.frozen.items()
     ]
     return Kpis(state.revision, items, snapshots)
+
+
+def _order(plan: Plan) -> Callable[[KpiRow], int]:
+    """Rows in the order of the plan's steps and sets of results; what a revised plan has no more goes last."""
+    named = {of: n for n, of in enumerate((*steps.steps(plan), *steps.result_sets(plan)))}
+    return lambda row: named.get(row.of, len(named))
 
 
 @get("/v1/rollouts/{rollout:str}/criteria/history", opt=HISTORY)

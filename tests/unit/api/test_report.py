@@ -9,10 +9,14 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from events.plan.schema import After, GoLive, Plan, RolloutPlan, Stage
 from events.readings import Reading
+from projections.kpis import KpiRow
 from services.analysis.readings import MemoryReadings
 from services.api.app import Service
+from services.api.kpis import _kpis as listed
 from services.people.tokens import Tokens
+from services.rollout.state import Rollout
 from services.views.views import Views
 from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
@@ -272,3 +276,16 @@ async def test_a_history_may_be_asked_for_from_the_beginning_of_time(
     found = await history(watched, **asked)
     assert found["since"] == "1970-01-01T00:00:00Z"  # nothing was measured before
     assert [one["value"] for one in found["readings"]] == ([1.0] if "since" in asked else [])
+
+
+def test_kpis_come_in_the_order_of_the_plans_steps() -> None:
+    plan = Plan(
+        title="Small",
+        id="small",
+        rollout=RolloutPlan(stages=tuple(Stage() for _ in range(10))),
+        go_live=GoLive(results_after=(After("1 week", 604_800), After("1 month", 2_592_000))),
+    )
+    order = ["code_deploy", "veteran_testing", "stage-2", "stage-10", "go_live", "1 week", "1 month", "1 year"]
+    state = Rollout("small", plan, NOON, NOON)
+    rows = [KpiRow("small", of, item) for of in sorted(order) for item in ("a", "b")]
+    assert [(kpi.of, kpi.item) for kpi in listed(state, rows).items] == [(of, i) for of in order for i in ("a", "b")]
