@@ -267,6 +267,13 @@ def test_events_are_every_record_a_line_each(adopted: Desk) -> None:
     assert adopted.run("events", "nothing").code == 1
 
 
+def test_events_and_the_trail_say_an_item_in_the_plans_words(adopted: Desk) -> None:
+    item = "HSRM is launched and live in Production, and ready to manage appointment requests"
+    revision = adopted.done("attest", ID, item)["revision"]
+    for asked in (("events", ID, "--after", str(revision - 1)), ("audit", ID, "--from-revision", str(revision))):
+        assert f"Attested: {item}" in " ".join(adopted.run(*asked).out.split())
+
+
 def test_events_are_followed_as_they_come(adopted: Desk) -> None:
     command = [sys.executable, "-m", "services.cli", "events", ID, "--follow", "--json"]
     env = {**os.environ, "CUTOVER_URL": adopted.service.url, "CUTOVER_DATA": str(adopted.data)}
