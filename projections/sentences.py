@@ -43,7 +43,8 @@ from events.facts import (
     WindowOpened,
     WorkflowWaived,
 )
-from events.plan.schema import GoLive, Item, Plan, Quantity, Question, RolloutPlan, Stage, Testing
+from events.plan.numbers import shown
+from events.plan.schema import GoLive, Item, Plan, Question, RolloutPlan, Stage, Testing
 
 PHASES = {
     "planned": "planned",
@@ -84,7 +85,7 @@ def sentence(fact: Fact, names: Mapping[str, str]) -> str:
         case Noted(text=text):  # the most frequent go first: a case costs as much as the rest of the work
             return f"Note: {text}"
         case VerdictRecorded(criterion=criterion, step=step, verdict=verdict, value=value, why=why):
-            found = f" at {quantity(value)}" if value else ""
+            found = f" at {shown(value)}" if value else ""
             return f"{criterion} for {step}: {verdict}{found}{_because(why)}"
         case EvidenceRecorded():
             return _evidence(fact)
@@ -121,7 +122,8 @@ def sentence(fact: Fact, names: Mapping[str, str]) -> str:
         case Announced():
             return _announced(fact)
         case SnapshotTaken(of=of, entries=entries, revises=0):
-            return f"Snapshot of {of} with {_count(len(entries), 'value')}"
+            known = sum(entry.value != "" for entry in entries)
+            return f"Snapshot of {of} with {known} of {_count(len(entries), 'value')}"
         case SnapshotTaken(of=of, revises=revises, because=because):
             return f"Revision {revises} of the snapshot of {of}{_because(because)}"
         case Reminded(text=text):
@@ -175,12 +177,6 @@ def _evidence(fact: EvidenceRecorded) -> str:
     """ "Evidence (tests): login-suite: success, 42 passed"."""
     rest = ", ".join(part for part in (fact.outcome, fact.text) if part)
     return f"Evidence ({fact.kind}): {fact.about}{f': {rest}' if rest else ''}"
-
-
-def quantity(value: Quantity) -> str:
-    """A number and its unit: "7", "3.2 s", "5%"."""
-    space = "" if value.unit in ("", "%") else " "
-    return f"{value.value:g}{space}{value.unit}"
 
 
 def _exposed(exposure: Exposure) -> str:

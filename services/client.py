@@ -85,6 +85,10 @@ class Client:
         """Where a rollout stands, as of revision `at_least` or later; or stood, at an instant or a revision."""
         return self._ask("GET", _path(rollout), params=_at_least(at_least) | _as_of(as_of))
 
+    def plan(self, rollout: str) -> Json:
+        """The rollout's plan as it now stands, in the stored form."""
+        return self._ask("GET", f"{_path(rollout)}/plan")
+
     def explain(self, toggle: str, user: str = "", at: str = "", attributes: dict[str, str] | None = None) -> Json:
         """What a user got for a toggle at an instant or a revision ("": now), and which record made it so."""
         asked = {"toggle": toggle, "user": user, "at": at, "attributes": attributes or {}}

@@ -10,6 +10,7 @@ import re
 from events.plan.findings import Finding, Findings
 from events.plan.gaps import Path
 from events.plan.measuring import measured, measuring
+from events.plan.numbers import number
 from events.plan.schema import Criterion, Plan
 
 _HARM = re.compile(
@@ -56,13 +57,13 @@ def _contradictions(path: Path, one: Criterion) -> Findings:
         yield Finding("error", path, "mixes units in its limits")
         return
     if upper and lower and lower.value > upper.value:
-        yield Finding("error", path, f"can never pass: above {lower.value:g} and below {upper.value:g}")
+        yield Finding("error", path, f"can never pass: above {number(lower.value)} and below {number(upper.value)}")
     top = upper or (one.between[1] if one.between else None)
     bottom = lower or (one.between[0] if one.between else None)
     if top and one.stop_above and one.stop_above.value < top.value:
-        yield Finding("error", (*path, "stop_above"), f"would stop at values that pass (up to {top.value:g})")
+        yield Finding("error", (*path, "stop_above"), f"would stop at values that pass (up to {number(top.value)})")
     if bottom and one.stop_below and one.stop_below.value > bottom.value:
-        yield Finding("error", (*path, "stop_below"), f"would stop at values that pass (from {bottom.value:g})")
+        yield Finding("error", (*path, "stop_below"), f"would stop at values that pass (from {number(bottom.value)})")
 
 
 def _doubts(path: Path, one: Criterion) -> Findings:

@@ -64,13 +64,16 @@ def _summary(pen: Pen, blanks: list[Answer], last_hash: str) -> tuple[Answer, ..
     entered = history.entered.get(history.phase, [history.lines[0]])[-1]
     phase = PHASES[history.phase] + (", halted" if history.halted else "")
     words = exposure_words(history.exposure)
-    filled = sum(answer.value.state == "known" for answer in blanks)
+    asked = [answer for answer in blanks if not answer.left_out]
+    filled = f"{sum(answer.value.state == 'known' for answer in asked)} of {len(asked)}"
+    if absent := len(blanks) - len(asked):
+        filled += f"; {absent} more {'is' if absent == 1 else 'are'} not in the plan"
     last = history.lines[-1]
     log = Cell(f"up to {pen.time(last.when)}", revisions=(last.revision,))
     hashed = (Cell(f"SHA-256 of that record, which holds those of all before it: {last_hash}"),) if last_hash else ()
     return (
         Answer("Phase", Cell(phase, revisions=(entered.revision,)), when=f"since {pen.time(entered.when)}"),
         Answer("Toggles on for", Cell(words)),
-        Answer("Blanks filled", Cell(f"{filled} of {len(blanks)}")),
+        Answer("Blanks filled", Cell(filled)),
         Answer("Log", log, notes=hashed),
     )

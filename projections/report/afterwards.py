@@ -12,7 +12,7 @@ from events.plan.schema import After, Criterion, Plan
 from projections.kpis import target
 from projections.report import before
 from projections.report.charts import of_kpis
-from projections.report.document import Answer, Answers, Block, Cell, Section
+from projections.report.document import NONE, Answer, Answers, Block, Cell, Section
 from projections.report.writing import UNFILLED, Pen
 
 
@@ -36,23 +36,27 @@ def go_live(pen: Pen) -> Section:
 
 
 def _live(pen: Pen) -> Answer:
-    found = [line for line in pen.history.entered.get("go_live", []) if line.revision > pen.history.rolled_back]
+    ever = pen.history.entered.get("go_live", [])
+    found, before_it = [line for line in ever if line.revision > pen.history.rolled_back], pen.earlier_tries(ever)
     if not found:
-        return pen.open("Actual date", text="not live yet")
-    return pen.said("Actual date", pen.time(found[-1].when), found[-1], *pen.why(found[-1]))
+        return pen.open("Actual date", *before_it, text="not live yet")
+    return pen.said("Actual date", pen.time(found[-1].when), found[-1], *before_it, *pen.why(found[-1]))
 
 
 def _released(pen: Pen) -> Answer:
     """From here the results' time counts."""
     label = "On for everyone since"
+    before_it = pen.earlier_tries(
+        each.at for each in pen.history.of(f.ExposureSet) if each.fact.exposure.to == "everyone"
+    )
     if pen.history.released is None:
-        return pen.open(label, text="not on for everyone yet")
-    return pen.said(label, pen.time(pen.history.released.when), pen.history.released)
+        return pen.open(label, *before_it, text="not on for everyone yet")
+    return pen.said(label, pen.time(pen.history.released.when), pen.history.released, *before_it)
 
 
 def _kpis(pen: Pen) -> list[Answer]:
     found = [_kpi(pen, n, kpi) for n, kpi in enumerate(pen.plan.go_live.kpis, 1)]
-    return found or [Answer("Post-launch KPIs", Cell("none in the plan"))]
+    return found or [Answer("Post-launch KPIs", Cell(NONE))]
 
 
 def _kpi(pen: Pen, number: int, kpi: Criterion) -> Answer:
@@ -127,6 +131,6 @@ def questions(pen: Pen) -> Section:
     """Numbered, as in the template."""
     asked = pen.plan.post_launch_questions
     if not asked:
-        return Section("Post-launch Questions", (Answers((Answer("Questions", Cell("none in the plan")),)),))
+        return Section("Post-launch Questions", (Answers((Answer("Questions", Cell(NONE)),)),))
     items = tuple(pen.answered(question.text, question.id) for question in asked)
     return Section("Post-launch Questions", (Answers(items, numbered=True),))

@@ -10,12 +10,25 @@ from collections.abc import Callable, Iterable
 
 from events import facts as f
 from events.facts import Decision
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Item, Plan
 from projections.kpis import target
-from projections.report.document import Answer, Answers, Block, Bullets, Cell, Grid, Paragraph, Section, web_address
+from projections.report.document import (
+    ABSENT,
+    NONE,
+    Answer,
+    Answers,
+    Block,
+    Bullets,
+    Cell,
+    Grid,
+    Paragraph,
+    Section,
+    web_address,
+)
 from projections.report.history import Found
 from projections.report.writing import Pen
-from projections.sentences import DECISIONS, quantity
+from projections.sentences import DECISIONS
 
 CRITERIA = (
     'What metrics-based criteria will you look at before advancing rollout to the next stage ("success criteria")?'
@@ -82,7 +95,7 @@ def criteria(pen: Pen, names: tuple[str, ...], part: Callable[[Plan], object], g
     if blank:
         return (lead, Answers((pen.planned("Success criteria", blank, part),)))
     if not names:
-        return (lead, Answers((Answer("Success criteria", Cell("none in the plan")),)))
+        return (lead, Answers((Answer("Success criteria", Cell(NONE)),)))
     found = [(name, pen.plan.criteria.get(name) or Criterion(name=name)) for name in dict.fromkeys(names)]
     return (lead, Answers(tuple(_criterion(pen, name, one) for name, one in found)))
 
@@ -98,9 +111,9 @@ def _criterion(pen: Pen, name: str, one: Criterion) -> Answer:
 
 def _stops(one: Criterion) -> Iterable[tuple[str, str]]:
     if one.stop_above is not None:
-        yield "is above", quantity(one.stop_above)
+        yield "is above", shown(one.stop_above)
     if one.stop_below is not None:
-        yield "is below", quantity(one.stop_below)
+        yield "is below", shown(one.stop_below)
 
 
 def dashboards(
@@ -114,7 +127,7 @@ def dashboards(
     own = {name: pen.plan.criteria[name].dashboard for name in names if name in pen.plan.criteria}
     links = {**named, **{name: link for name, link in own.items() if link}}
     if not links:
-        return (lead, Answers((Answer("Links to dashboards", Cell("none in the plan")),)))
+        return (lead, Answers((Answer("Links to dashboards", Cell(NONE)),)))
     items = [pen.planned(f"Dashboard: {name}", link, part, url=web_address(link)) for name, link in links.items()]
     return (lead, Answers(tuple(items)))
 
@@ -137,7 +150,7 @@ def issues(pen: Pen) -> Block:
     """Where problems are reported."""
     routes = pen.plan.report_issues
     if not routes:
-        return Answers((Answer("Issues to be reported to", Cell("not in the plan")),))
+        return Answers((Answer("Issues to be reported to", Cell(ABSENT)),))
     items = []
     for n, route in enumerate(routes):
         parts = (
@@ -177,9 +190,10 @@ def _template(pen: Pen) -> list[Answer]:
 def _ready(pen: Pen) -> Answer:
     """ "Ready" once the release was let in, or while every role's latest word is go and nothing took its force."""
     label = "Go / No Go (ready / not ready)"
-    first, now = pen.history.starts("stage-1"), pen.history.rolled_back
+    now = pen.history.rolled_back
+    first = next((line.revision for line in pen.history.entered.get("stage-1", []) if line.revision > now), 0)
     counted = [each for each in pen.history.of(f.Decided) if each.at.revision > now]
-    if first > now:
+    if first:
         counted = [each for each in counted if each.at.revision < first]
         standing = [each for each in _latest(counted).values() if each.fact.decision == "go"]
         if standing:
@@ -215,8 +229,6 @@ def _said(pen: Pen, label: str, word: str, decided: list[Found[f.Decided]]) -> A
 
 def _decision(pen: Pen, found: Found[f.Decided]) -> tuple[Cell, ...]:
     fact, line = found
-    why = pen.why(line)
-    evidence = Cell("; ".join(note.text for note in why), url=next((note.url for note in why if note.url), ""))
     word: dict[Decision, str] = {"go": "Go", "no_go": "No go", "pause": "Pause", "pivot": "Pivot"}
     delegate = " (as a delegate)" if fact.delegate else ""
     return (
@@ -225,6 +237,6 @@ def _decision(pen: Pen, found: Found[f.Decided]) -> tuple[Cell, ...]:
         Cell(f"{fact.title}{delegate}"),
         Cell(line.record.who.subject),
         Cell(pen.time(line.when)),
-        evidence,
+        pen.grounds(line),
         Cell("", revisions=(line.revision,)),
     )

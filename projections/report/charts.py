@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from events import facts as f
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Quantity
 from events.plan.words import quantity as read_quantity
 from projections.kpis import limits, target
+from projections.report.before import step_words
 from projections.report.document import Block, Cell, Chart, Grid, Point
 from projections.report.writing import Pen
-from projections.sentences import quantity
 
 FEWEST = 2  # points below which a chart says no more than its one value
 MOST = 200  # points in a chart and lines in its table; the latest are shown
@@ -41,7 +42,8 @@ def of_step(pen: Pen, step: str, names: Iterable[str]) -> list[Block]:
             if each.fact.criterion == name and each.fact.value is not None
         ]
         if len(points) >= FEWEST:
-            found.append(chart(pen, name, pen.plan.criteria.get(name), points, units[-1]))
+            title = f"{name} in {step_words(pen, step)}"
+            found.append(chart(pen, title, pen.plan.criteria.get(name), points, units[-1]))
     return list(found)
 
 
@@ -75,12 +77,12 @@ def chart(pen: Pen, title: str, criterion: Criterion | None, points: list[Point]
     words = target(criterion) if criterion else ""
     failed = sum(p.verdict == "fail" for p in points)
     summary = f"{len(points)} values from {pen.day(points[0].at)} to {pen.day(points[-1].at)}, between "
-    summary += f"{quantity(Quantity(lowest, unit))} and {quantity(Quantity(highest, unit))}"
+    summary += f"{shown(Quantity(lowest, unit))} and {shown(Quantity(highest, unit))}"
     summary += f"; should be {words}; {failed or 'none'} of them failed" if words else ""
     rows = tuple(
         (
             Cell(pen.time(p.at)),
-            Cell(quantity(Quantity(p.value, unit))),
+            Cell(shown(Quantity(p.value, unit))),
             Cell(p.verdict or "not judged"),
             Cell("", revisions=(p.revision,)),
         )

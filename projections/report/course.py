@@ -32,24 +32,37 @@ def rollbacks(pen: Pen) -> Section:
 
 def _stops(pen: Pen, line: Line) -> Iterator[tuple[Cell, ...]]:
     for fact in line.record.facts:
-        what = _stop(fact)
+        what = _stop(pen, fact, line)
         if what is None:
             continue
         word, because = what
         failed = [each for each in line.record.facts if isinstance(each, f.VerdictRecorded) and each.verdict == "fail"]
-        why = [because, pen.text(line.record.reason), *(f"{each.criterion}: {each.why}" for each in failed)]
-        said = "; ".join(dict.fromkeys(text for text in why if text)) or "no reason given"
+        why = [because, pen.reason(line), *(f"{each.criterion}: {each.why}" for each in failed)]
+        said = "; ".join(_once(why)) or "no reason given"
         yield (
             Cell(word),
             Cell(pen.time(line.when)),
             Cell(pen.who(line)),
-            Cell(said, url=next((note.url for note in pen.why(line) if note.url), "")),
+            Cell(said, url=pen.grounds(line).url),
             Cell("", revisions=(line.revision,)),
         )
 
 
-def _stop(fact: Fact) -> tuple[str, str] | None:
+def _once(texts: list[str]) -> list[str]:
+    """The texts without those that another one says too."""
+    different = [text for text in dict.fromkeys(texts) if text]
+    return [text for text in different if not any(text in other for other in different if other != text)]
+
+
+def _went_back(pen: Pen, fact: f.StageEntered, line: Line) -> str:
+    """The stage that this leads back to; "": it leads forward."""
+    return step_words(pen, f"stage-{fact.stage}") if line.revision in pen.history.went_back else ""
+
+
+def _stop(pen: Pen, fact: Fact, line: Line) -> tuple[str, str] | None:
     match fact:
+        case f.StageEntered() if to := _went_back(pen, fact, line):
+            return f"Went back to {to}", ""
         case f.Halted(because=because):
             return "Halted", because
         case f.Resumed():
@@ -81,29 +94,35 @@ def differences(pen: Pen) -> Section:
 
 
 def _dates(pen: Pen) -> Iterator[tuple[Cell, ...]]:
-    plan, entered, after = pen.plan, pen.history.entered, pen.history.rolled_back
-
-    def first(lines: Iterable[Line]) -> Line | None:
-        return next((line for line in lines if line.revision > after), None)
-
+    plan, entered = pen.plan, pen.history.entered
     deployed = [each.at for each in pen.history.of(f.WatchStarted)]
-    yield from _date(pen, "Code deployment", plan.deploy.date, next(iter(deployed), None))
-    yield from _date(pen, "Testing", plan.testing.dates, first(entered.get("veteran_testing", [])))
-    yield from _date(pen, "Cutover", plan.rollout.dates, first(entered.get("stage-1", [])))
+    yield from _date(pen, "Code deployment", plan.deploy.date, deployed, stays=True)
+    yield from _date(pen, "Testing", plan.testing.dates, entered.get("veteran_testing", []))
+    yield from _date(pen, "Cutover", plan.rollout.dates, entered.get("stage-1", []))
     for number, stage in enumerate(plan.rollout.stages, 1):
-        reached = first(entered.get(f"stage-{number}", []))
+        reached = entered.get(f"stage-{number}", [])
         yield from _date(pen, f"Stage {number}: {stage.title or stage.to or 'everyone'}", stage.dates, reached)
-    yield from _date(pen, "Go-live", plan.go_live.date, first(entered.get("go_live", [])))
+    yield from _date(pen, "Go-live", plan.go_live.date, entered.get("go_live", []))
 
 
-def _date(pen: Pen, what: str, planned: Planned | None, line: Line | None) -> Iterator[tuple[Cell, ...]]:
+def _date(
+    pen: Pen, what: str, planned: Planned | None, lines: Iterable[Line], *, stays: bool = False
+) -> Iterator[tuple[Cell, ...]]:
+    """A row for each try. `stays`: what was reached before a rollback is so still."""
     if planned is None:
         return
+    tries = pen.history.firsts(lines)
+    current = bool(tries) and (stays or tries[-1].revision > pen.history.rolled_back)
+    for line in tries[:-1] if current else tries:
+        yield _reached(pen, f"{what}, an earlier try", planned, line)
+    yield _reached(pen, what, planned, tries[-1] if current else None)
+
+
+def _reached(pen: Pen, what: str, planned: Planned, line: Line | None) -> tuple[Cell, ...]:
     if line is None:
-        yield (Cell(what), Cell(planned.text), Cell("not yet", "open"), Cell(""))
-        return
+        return (Cell(what), Cell(planned.text), Cell("not yet", "open"), Cell(""))
     actual = Cell(pen.day(line.when), revisions=(line.revision,))
-    yield (Cell(what), Cell(planned.text), actual, Cell(_compared(pen, planned, line.when)))
+    return (Cell(what), Cell(planned.text), actual, Cell(_compared(pen, planned, line.when)))
 
 
 def _compared(pen: Pen, planned: Planned, actual: datetime) -> str:
@@ -122,13 +141,13 @@ def _changes(pen: Pen) -> Iterator[tuple[str, Line]]:
     for line in pen.history.lines:
         for fact in line.record.facts:
             exposed = fact.exposure.to != "nobody" if isinstance(fact, f.ExposureSet) else exposed
-            words = "" if isinstance(fact, f.DeployReported) and not exposed else _change(pen, fact)
+            words = "" if isinstance(fact, f.DeployReported) and not exposed else _change(pen, fact, line)
             if words:
                 yield words, line
 
 
 def _changed(pen: Pen, words: str, line: Line) -> tuple[Cell, ...]:
-    why = pen.text(line.record.reason) or next((note.text for note in pen.why(line)), "")
+    why = pen.reason(line) or next((note.text for note in pen.why(line)), "")
     return (
         Cell(words),
         Cell(pen.time(line.when)),
@@ -138,8 +157,10 @@ def _changed(pen: Pen, words: str, line: Line) -> tuple[Cell, ...]:
     )
 
 
-def _change(pen: Pen, fact: Fact) -> str:
+def _change(pen: Pen, fact: Fact, line: Line) -> str:
     match fact:
+        case f.StageEntered() if to := _went_back(pen, fact, line):
+            return f"The release went back to {to}"
         case f.PlanRevised(changed=changed):
             return f"The plan was revised: {', '.join(changed) or 'in small'}"
         case f.SessionMoved(session=session):
@@ -233,11 +254,13 @@ def notes(pen: Pen) -> list[Section]:
             Cell(kind),
             Cell(pen.time(at.when)),
             Cell(pen.who(at)),
+            pen.grounds(at),
             Cell("", revisions=(at.revision,)),
         )
         for at, kind, text, link in shown
     )
-    return [Section("Notes and evidence", (Grid(caption, ("What", "Kind", "When", "By", "Record"), cells),))]
+    columns = ("What", "Kind", "When", "By", "Evidence and reason", "Record")
+    return [Section("Notes and evidence", (Grid(caption, columns, cells),))]
 
 
 def still_open(sections: tuple[Section, ...]) -> Section:

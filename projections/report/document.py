@@ -19,6 +19,7 @@ from events.plan.schema import Quantity
 
 T = TypeVar("T")
 MOST_ROWS = 300
+ABSENT, NONE = "not in the plan", "none in the plan"
 State = Literal["known", "open", "due"]
 """known: the log says it. open: not recorded yet. due: not recorded yet, and not before a day that `text` names."""
 
@@ -43,6 +44,11 @@ class Answer(Struct, frozen=True):
     by: str = ""
     when: str = ""
     notes: tuple[Cell, ...] = ()
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the plan leaves this blank of the template out: there is nothing to fill in."""
+        return self.value.text in (ABSENT, NONE) and not self.value.revisions
 
 
 class Answers(Struct, frozen=True):
@@ -131,9 +137,14 @@ def answers_of(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[t
         yield from answers_of(inner, here)
 
 
+def seen(text: str) -> str:
+    """The text without characters that are not seen or turn its direction around."""
+    return _UNSEEN.sub("", text)
+
+
 def clean(text: str) -> str:
-    """The text without characters that are not seen or turn its direction around; each line trimmed."""
-    return "\n".join(line.strip() for line in _UNSEEN.sub("", text).replace("\r", "\n").split("\n") if line.strip())
+    """What is seen of the text; each line trimmed."""
+    return "\n".join(line.strip() for line in seen(text).replace("\r", "\n").split("\n") if line.strip())
 
 
 def web_address(text: str) -> str:

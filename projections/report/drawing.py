@@ -9,6 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from events.plan.numbers import number, shown
+from events.plan.schema import Quantity
 from projections.report.document import Chart, Point
 
 WIDTH, HEIGHT = 360, 190
@@ -66,7 +68,7 @@ def drawn(chart: Chart) -> Drawing:
     marks = tuple(_mark(x(point), y(point.value), point, chart.unit) for point in chart.points)
     rules = tuple(Rule(y(limit.value), words) for words, limit in chart.limits)
     top = max(point.value for point in chart.points)
-    ticks = tuple(Rule(y(value), f"{value:.4g}") for value in dict.fromkeys((low, top)))
+    ticks = tuple(Rule(y(value), number(float(f"{value:.4g}"))) for value in dict.fromkeys((low, top)))
     line = " ".join(f"{mark.x:g},{mark.y:g}" for mark in marks)
     return Drawing(marks, rules, ticks, line, chart.points[0].day, chart.points[-1].day)
 
@@ -81,11 +83,10 @@ def _mark(x: float, y: float, point: Point, unit: str) -> Mark:
         "unsure": f"M{x - s:g},{y - s:g} H{x + s:g} V{y + s:g} H{x - s:g} Z",
     }
     round_ = f"M{x - s:g},{y:g} a{s:g},{s:g} 0 1 0 {2 * s:g},0 a{s:g},{s:g} 0 1 0 {-2 * s:g},0 Z"
-    space = "" if unit in ("", "%") else " "
     return Mark(
         x,
         y,
         kind,
         paths.get(kind, round_),
-        f"{point.day}: {point.value:g}{space}{unit}, {point.verdict or 'not judged'}",
+        f"{point.day}: {shown(Quantity(point.value, unit))}, {point.verdict or 'not judged'}",
     )

@@ -6,6 +6,7 @@ try: it is kept, and shown as earlier, never as the answer.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -50,6 +51,8 @@ class History:
         self.exposure = f.NOBODY
         self.released: Line | None = None  # the first 100%, since the last rollback
         self.rolled_back = 0
+        self.stage = 0
+        self.went_back: set[int] = set()  # the revisions that entered an earlier stage than the one before
         for line in self.lines:
             for fact in line.record.facts:
                 self._by[type(fact)].append(Found(fact, line))
@@ -82,6 +85,19 @@ class History:
             since = line
         return since
 
+    def firsts(self, lines: Iterable[Line]) -> list[Line]:
+        """The first of these lines in each try, oldest first: a rollback ends a try."""
+        ends = [line.revision for line in self.entered.get("rolled_back", [])]
+        found = {
+            bisect(ends, line.revision): line for line in sorted(lines, reverse=True, key=lambda line: line.revision)
+        }
+        return sorted(found.values(), key=lambda line: line.revision)
+
+    def tester(self, line: Line) -> str:
+        """The tester whose session this record is about, by reference; "": it is about none."""
+        sessions = {getattr(fact, "session", "") for fact in line.record.facts}
+        return next((each.fact.tester for each in self.of(f.SessionScheduled) if each.fact.session in sessions), "")
+
     def starts(self, step: str) -> int:
         """The revision since which results of a step, or of a set of results, count; 0: since ever."""
         if step in {after.text for after in self.plan.go_live.results_after}:
@@ -91,7 +107,7 @@ class History:
     def _follow(self, fact: f.Fact, line: Line) -> None:
         match fact:
             case f.PhaseEntered(phase=phase):
-                self.phase = phase
+                self.phase, self.stage = phase, 0
                 self.began[phase] = line.revision
                 self.entered[phase].append(line)
                 if phase in ("rolled_back", "closed", "cancelled"):
@@ -101,6 +117,9 @@ class History:
             case f.WatchStarted():
                 self.began["code_deploy"] = line.revision
             case f.StageEntered(stage=stage):
+                if stage < self.stage:
+                    self.went_back.add(line.revision)
+                self.stage = stage
                 self.began[f"stage-{stage}"] = line.revision
                 self.entered[f"stage-{stage}"].append(line)
             case f.Halted():

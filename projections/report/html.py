@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -27,8 +29,21 @@ def html(document: Document) -> str:
     """The page."""
     page = _templates().get_template("page.html")
     size = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT}
-    whole = page.render(document=document, policy=CONTENT_SECURITY_POLICY, style=Markup(STYLE), size=size)
+    whole = page.render(
+        document=document, policy=CONTENT_SECURITY_POLICY, style=Markup(STYLE), size=size, named=_named()
+    )
     return whole.lstrip()
+
+
+def _named() -> Callable[[str], str]:
+    """Gives each region of a page a name of its own, by which a screen reader tells it from the others."""
+    given: Counter[str] = Counter()
+
+    def named(text: str) -> str:
+        given[text] += 1
+        return text if given[text] == 1 else f"{text}, {given[text]}"
+
+    return named
 
 
 @cache

@@ -71,7 +71,16 @@ def _deployed(pen: Pen) -> list[Answer]:
             Cell(f"again {pen.day(each.at.when)}: version {each.fact.version}", revisions=(each.at.revision,))
             for each in later
         ]
-        notes += [Cell(NOT_AGAIN)] if first.at.revision < back else []
+        if first.at.revision < back:
+            notes.append(Cell(NOT_AGAIN))
+        else:
+            notes += [
+                Cell(
+                    f"an earlier try: {pen.day(each.at.when)}, version {each.fact.version}",
+                    revisions=(each.at.revision,),
+                )
+                for each in ever[: -len(of_it)]
+            ]
         words = f"{pen.day(first.at.when)}, version {first.fact.version}"
         answers.append(pen.said(label, words, first.at, *pen.why(first.at), *notes))
     return answers
@@ -109,8 +118,8 @@ def _watched(pen: Pen) -> Answer:
         return pen.open("Watched for", text="not everything is deployed yet")
     watched = lasted(pen, "Watched for", began[-1], _left(pen, began[-1]))
     if began[-1].revision > pen.history.rolled_back:
-        return watched
-    return replace(watched, notes=(*watched.notes, Cell("before the release was rolled back")))
+        return replace(watched, notes=pen.earlier_tries(began))
+    return replace(watched, notes=(Cell("before the release was rolled back"),))
 
 
 def _left(pen: Pen, began: Line) -> Line | None:
@@ -146,6 +155,7 @@ def testing(pen: Pen) -> Section:
         if current
         else pen.open("Tested for", text="not begun yet")
     )
+    begun = replace(begun, notes=pen.earlier_tries(began))
     answers = [pen.judged(name, "veteran_testing") for name in plan.criteria]
     answers += [pen.recorded(question.text, "veteran_testing", question.id) for question in plan.results]
     results = Section(
@@ -248,9 +258,8 @@ def _cut_over(pen: Pen) -> Answer:
 
 
 def _entered(pen: Pen, label: str, step: str, otherwise: str) -> Answer:
-    found = [line for line in pen.history.entered.get(step, []) if line.revision > pen.history.rolled_back]
-    before_it = [line for line in pen.history.entered.get(step, []) if line.revision <= pen.history.rolled_back]
-    notes = [Cell(f"an earlier try began {pen.time(line.when)}", revisions=(line.revision,)) for line in before_it]
+    ever = pen.history.entered.get(step, [])
+    found, notes = [line for line in ever if line.revision > pen.history.rolled_back], pen.earlier_tries(ever)
     if not found:
         return pen.open(label, *notes, text=otherwise)
     return pen.said(label, pen.time(found[0].when), found[0], *notes, *pen.why(found[0]))

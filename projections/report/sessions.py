@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from events import facts as f
 from events.facts import WorkflowResult
+from events.plan.numbers import number
 from projections.report.document import Block, Cell, Grid, Paragraph, State
 from projections.report.history import Found
 from projections.report.writing import Pen
@@ -63,23 +64,28 @@ def sessions(pen: Pen) -> tuple[Block, ...]:
 def _row(pen: Pen, name: str, meeting: Meeting) -> tuple[Cell, ...]:
     planned = meeting.moved[-1].fact if meeting.moved else meeting.scheduled.fact
     lasts = pen.times(planned.starts, planned.ends) if planned.ends else f"{pen.time(planned.starts)}, the whole phase"
-    window = f"{pen.time(planned.opens)} until testing ends"
-    if planned.closes:
-        window = pen.times(planned.opens, planned.closes)
-    if meeting.opened and meeting.closed:
-        window = pen.times(meeting.opened.at.when, meeting.closed.at.when)
-    elif meeting.cancelled and not meeting.opened:
-        window = "never"
     parts = (meeting.scheduled, *meeting.moved, meeting.opened, meeting.closed, meeting.recorded, meeting.cancelled)
     revisions = tuple(sorted({each.at.revision for each in parts if each is not None}))
     return (
         Cell(name),
         Cell(meeting.tester),
         Cell(lasts),
-        Cell(window),
+        Cell(_window(pen, meeting, planned)),
         Cell(*_outcome(pen, meeting)),
         Cell("", revisions=revisions),
     )
+
+
+def _window(pen: Pen, meeting: Meeting, planned: f.SessionScheduled | f.SessionMoved) -> str:
+    """When the toggles were on: from the opening on, and never after the planned end, however late it was recorded."""
+    opened = meeting.opened.at.when if meeting.opened else None
+    if opened is None and meeting.cancelled:
+        return "never"
+    if opened is None or opened < planned.opens:  # before the session was moved
+        opened = planned.opens
+    ended = [each.at.when for each in (meeting.closed, meeting.cancelled) if each]
+    ends = min((*ended, planned.closes) if planned.closes else ended, default=None)
+    return pen.times(opened, ends) if ends else f"{pen.time(opened)} until testing ends"
 
 
 def _outcome(pen: Pen, meeting: Meeting) -> tuple[str, State]:
@@ -122,7 +128,7 @@ def _workflow(pen: Pen, meeting: Meeting, result: WorkflowResult, revision: int)
     return (
         Cell(result.workflow),
         Cell(f"{done}: {why}" if why else done),
-        Cell(", ".join(f"{seconds:g} s" for seconds in result.load_times) or "none recorded"),
+        Cell(", ".join(f"{number(seconds)} s" for seconds in result.load_times) or "none recorded"),
         Cell(pen.text(result.comments, meeting.tester) or "none recorded"),
         Cell(pen.text(result.errors, meeting.tester) or "none recorded"),
         Cell("", revisions=revisions),

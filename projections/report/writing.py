@@ -5,7 +5,7 @@ One rule: what somebody said about a tester is sealed, and is shown only as `rev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from events import facts as f
 from events.facts import Verdict
 from events.plan.gaps import placeholder
+from events.plan.numbers import shown
 from events.plan.schema import Plan, Planned
 from projections.kpis import target
-from projections.report.document import Answer, Cell, web_address
+from projections.report.document import ABSENT, Answer, Cell, web_address
 from projections.report.history import Found, History, Line
-from projections.sentences import SEALED, quantity
+from projections.sentences import SEALED
 
 F = TypeVar("F")
 Reveal = Callable[[str, str], str]
@@ -90,9 +91,13 @@ class Pen:
             return text
         return self._reveal(tester, text) if tester else ENCRYPTED
 
-    def why(self, line: Line, tester: str = "", about: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+    def reason(self, line: Line) -> str:
+        """Why, in the words of whoever did it."""
+        return self.text(line.record.reason, self.history.tester(line))
+
+    def why(self, line: Line, about: tuple[str, ...] = ()) -> tuple[Cell, ...]:
         """The record's reason, note and evidence, as notes. Of the queries of a promotion those `about` these names."""
-        record = line.record
+        record, tester = line.record, self.history.tester(line)
         said = [("Why", record.reason), ("Note", record.note)]
         found = [Cell(f"{name}: {self.text(text, tester)}") for name, text in said if text]
         for one in record.evidence:
@@ -103,6 +108,19 @@ class Pen:
             words = source or self.text(one.text, tester) or one.kind
             found.append(Cell(f"Evidence: {words}", url=web_address(source)))
         return tuple(found)
+
+    def grounds(self, line: Line) -> Cell:
+        """The same in one cell; it leads to the first of the evidence that has an address."""
+        why = self.why(line)
+        return Cell("; ".join(note.text for note in why), url=next((note.url for note in why if note.url), ""))
+
+    def earlier_tries(self, lines: Iterable[Line]) -> tuple[Cell, ...]:
+        """When each try before the last rollback came to this."""
+        return tuple(
+            Cell(f"an earlier try began {self.time(line.when)}", revisions=(line.revision,))
+            for line in self.history.firsts(lines)
+            if line.revision <= self.history.rolled_back
+        )
 
     # -- blanks
 
@@ -122,7 +140,7 @@ class Pen:
         said = Answer(label, Cell(text, url=url, revisions=(line.revision,)), notes=notes)
         gap = placeholder(text)
         if not text or gap == "whole":
-            words = f"{UNFILLED} (the plan says: {text})" if text else "not in the plan"
+            words = f"{UNFILLED} (the plan says: {text})" if text else ABSENT
             return Answer(label, Cell(words, "open" if text else "known"), notes=notes)
         return said
 
@@ -221,7 +239,7 @@ class Pen:
 
 
 def _value(fact: f.VerdictRecorded) -> str:
-    return quantity(fact.value) if fact.value is not None else fact.why or fact.verdict
+    return shown(fact.value) if fact.value is not None else fact.why or fact.verdict
 
 
 def _zone(name: str) -> ZoneInfo:

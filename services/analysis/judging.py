@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from events.facts import Verdict
+from events.plan.numbers import number, shown
 from events.plan.schema import Criterion, Quantity
 from services.analysis.prometheus import Answer, NoAnswer
 from services.rollout import criteria
@@ -89,9 +90,8 @@ def quiet(traffic: Answer | NoAnswer, floor: Quantity) -> Bad | None:
     if isinstance(value, Bad):
         return value
     if value < floor.value:
-        return Bad(
-            "inconclusive", f"there is too little traffic to judge: {value:g}, at least {floor.value:g} is needed"
-        )
+        least = number(floor.value)
+        return Bad("inconclusive", f"there is too little traffic to judge: {number(value)}, at least {least} is needed")
     return None
 
 
@@ -104,7 +104,7 @@ def not_yet(at: datetime, since: datetime, window: int) -> Bad:
 def judged(criterion: Criterion, value: float, at: datetime) -> Sample:
     """A good value, held against the limits. Without a limit it is recorded and passes."""
     if not criteria.has_limit(criterion):
-        said = criteria.shown(Quantity(value))
+        said = shown(Quantity(value))
         return Sample(
             at, Judged("pass", "", f"{said} was measured; the plan sets no limit", Quantity(value)), good=True
         )

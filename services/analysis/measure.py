@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from events.facts import Evidence
 from events.plan.measuring import measured
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Quantity, Question
 from events.readings import Reading
 from services.analysis import promql, proofs, samples
 from services.analysis.judging import Bad, Sample, judged, not_yet, over_span, stale, value_of
 from services.analysis.prometheus import Answer, NoAnswer, Prometheus
 from services.analysis.readings import TROUBLES, Kept
-from services.rollout import criteria
 from services.rollout.criteria import Judged
 
 CHUNK = 5_000  # points of one range question; the server allows 11,000
@@ -81,7 +81,7 @@ class Measurer:
             return Taken(
                 Judged(found.verdict, "", found.why), query, (proofs.of_answer(one.text, query, answer, found.why),)
             )
-        said = found if isinstance(found, str) else criteria.shown(Quantity(found))
+        said = found if isinstance(found, str) else shown(Quantity(found))
         proof = (proofs.of_answer(one.text, query, answer, "", said),)
         return Taken(Judged("pass", "", said), query, proof, good=True, said=said)
 
@@ -218,11 +218,7 @@ class Measurer:
         if wrong is not None:
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
         last = found[-1]
-        said = (
-            samples.counted(last.parts)
-            if one.by and last.parts
-            else criteria.shown(Quantity(last.value or 0.0, last.unit))
-        )
+        said = samples.counted(last.parts) if one.by and last.parts else shown(Quantity(last.value or 0.0, last.unit))
         return Taken(Judged("pass", "", said), "", proof, good=True, said=said)
 
     async def _published(

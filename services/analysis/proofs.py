@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from events.facts import Evidence
+from events.plan.numbers import shown
 from events.plan.schema import Criterion
 from events.readings import Reading
 from services.analysis.judging import Sample
 from services.analysis.prometheus import RAW, Answer, NoAnswer
-from services.rollout import criteria
 from services.rollout.criteria import Judged
 
 
@@ -23,7 +23,7 @@ def of_answer(
     what: str, query: str, answer: Answer | NoAnswer, why: str = "", value: str = "", verdict: Judged | None = None
 ) -> Evidence:
     body = answer.body
-    said = criteria.shown(verdict.value) if verdict is not None and verdict.value is not None else value
+    said = shown(verdict.value) if verdict is not None and verdict.value is not None else value
     text = why or (str(answer) if isinstance(answer, NoAnswer) else "")
     return Evidence(
         "query",

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Quantity
 from events.readings import Reading
 from projections.windows import fold, windows
 from services.analysis.judging import Bad, Sample, bad, judged, quiet, value_of
 from services.analysis.prometheus import Answer, NoAnswer
-from services.rollout import criteria
 
 MOST_KINDS = 20  # values of a label listed
 
@@ -87,4 +87,4 @@ def listed(answer: Answer | NoAnswer, by: str) -> str | Bad:
 def counted(counts: dict[str, float]) -> str:
     largest = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     more = f" and {len(largest) - MOST_KINDS} more" if len(largest) > MOST_KINDS else ""
-    return ", ".join(f"{name}: {criteria.shown(Quantity(value))}" for name, value in largest[:MOST_KINDS]) + more
+    return ", ".join(f"{name}: {shown(Quantity(value))}" for name, value in largest[:MOST_KINDS]) + more

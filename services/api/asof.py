@@ -25,21 +25,30 @@ def as_of(request: Request) -> Point | None:
 
 
 def read_point(text: str, now: datetime, name: str) -> Point:
-    """A revision (digits alone) or an ISO 8601 instant; without an offset it is UTC. Raises Failed (400).
+    """A revision (digits alone) or an instant that has come. Raises Failed (400)."""
+    if _REVISION.fullmatch(text):
+        return int(text)
+    return come(read_instant(text, name, "a revision, or an instant"), now, name)
+
+
+def read_instant(text: str, name: str, expected: str = "an instant") -> datetime:
+    """An ISO 8601 instant; without an offset it is UTC. Raises Failed (400).
 
     A `+` that an address turned into a blank is taken as it was meant.
     """
-    if _REVISION.fullmatch(text):
-        return int(text)
     try:
         found = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+", text))
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        hint = f"{name}: expected a revision, or an instant such as 2022-07-29T12:00:00Z; found '{text[:40]}'"
+        hint = f"{name}: expected {expected} such as 2022-07-29T12:00:00Z; found '{text[:40]}'"
         raise failed("malformed", hint) from None
-    if found > now:
-        raise failed("malformed", f"{name}: {_utc(found)} has not come yet, it is {_utc(now)}")
-    return found
+
+
+def come(instant: datetime, now: datetime, name: str) -> datetime:
+    """The instant, if it has come. Raises Failed (400)."""
+    if instant > now:
+        raise failed("malformed", f"{name}: {_utc(instant)} has not come yet, it is {_utc(now)}")
+    return instant
 
 
 async def past(request: Request, rollout: str, point: Point) -> Past:

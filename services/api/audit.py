@@ -43,7 +43,7 @@ ANSWERS = {
 IN = tuple(param for param in PARAMS if param.name != "rollout")
 
 
-@get("/v1/audit", opt=several("audit", ANSWERS, params=PARAMS))
+@get("/v1/audit", opt=several("audit", ANSWERS, params=PARAMS, problems=("unknown-rollout",)))
 async def everything(request: Request) -> Response[bytes] | Stream:
     """The trail of all rollouts."""
     return await _answer(request, asked_of(request))
@@ -52,21 +52,22 @@ async def everything(request: Request) -> Response[bytes] | Stream:
 @get("/v1/rollouts/{rollout:str}/audit", opt=several("audit", ANSWERS, params=(ROLLOUT, *IN)))
 async def of_rollout(request: Request, rollout: FromPath[str]) -> Response[bytes] | Stream:
     """The trail of one rollout, refused attempts among it."""
-    return await _answer(request, asked_of(request, rollout), rollout)
+    return await _answer(request, asked_of(request, rollout))
 
 
-async def _answer(request: Request, asked: Asked, rollout: str = "") -> Response[bytes] | Stream:
+async def _answer(request: Request, asked: Asked) -> Response[bytes] | Stream:
     await views_caught_up(request)
     views = service_of(request).views
     newest = asked.newest_first
     limit = asked.limit if asked.format == "json" else 1
     page = await asyncio.to_thread(views.trail, asked.wanted, asked.after, limit, newest_first=newest)
+    rollout = asked.wanted.rollout
     if rollout and not page.lines and await asyncio.to_thread(views.state, rollout) is None:
         raise unknown_rollout(rollout)
     if asked.format == "json":
         return answer(Page(page.lines, page.next.text() if page.next else None))
     export = await asyncio.to_thread(begun, views, asked.wanted, asked.after, asked.limit, newest)
-    name = f"audit-{asked.wanted.rollout or 'all'}.{SUFFIXES[asked.format]}"
+    name = f"audit-{rollout or 'all'}.{SUFFIXES[asked.format]}"
     return Stream(
         exported(views, export._replace(base=service_of(request).public_url), asked.format),
         media_type=FORMATS[asked.format],

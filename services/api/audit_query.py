@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from msgspec import Meta
@@ -17,9 +17,11 @@ from events.facts import Fact, Phase, Role
 from events.plan.names import IDENTIFIER
 from projections.audit import Outcome
 from projections.terms import words
+from services.api.answers import weight
+from services.api.asof import come, read_instant
 from services.api.described import AT_LEAST, Param
 from services.api.problems import failed
-from services.api.service import Request
+from services.api.service import Request, service_of
 from services.rollout.commands import Command
 from services.views.trail import BadCursor, Cursor, Filters, read_cursor
 
@@ -35,18 +37,19 @@ FORMATS = {
     "jsonl": "application/jsonl",
     "cloudevents": "application/cloudevents-batch+json",
 }
-ALSO = {"application/x-ndjson": "jsonl", "application/jsonlines": "jsonl"}
+ALSO = {"application/x-ndjson": "jsonl", "application/jsonlines": "jsonl", "*/*": "json"}
 TEXTS = ("rollout", "subject", "title", "toggle", "command", "command_id", "text")
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_SOME = Annotated[str, Meta(min_length=1)]
 _AT = Annotated[int, Meta(ge=1, lt=1 << 46)]
 PARAMS = (
     Param("rollout", "Only of this rollout.", Annotated[str, Meta(pattern=f"^{IDENTIFIER.pattern}$")]),
-    Param("subject", "Only what this person or machine did."),
-    Param("title", "Only what was done by somebody with this title."),
-    Param("toggle", "Only what is about this toggle."),
+    Param("subject", "Only what this person or machine did.", _SOME),
+    Param("title", "Only what was done by somebody with this title.", _SOME),
+    Param("toggle", "Only what is about this toggle.", _SOME),
     Param("command", "Only what this command led to.", {"enum": [*COMMANDS]}, example="cut_over"),
-    Param("command_id", "Only what the command with this id led to."),
-    Param("text", "Only lines with these words.", example="errors"),
+    Param("command_id", "Only what the command with this id led to.", _SOME),
+    Param("text", "Only lines with these words.", _SOME, example="errors"),
     Param("role", "Only what this role did.", Role),
     Param("fact", "Only this fact, by its stored name, or `refused`.", {"enum": [*FACTS]}, example="exposure_set"),
     Param("phase", "Only what happened in this phase.", Phase),
@@ -79,7 +82,7 @@ def asked_of(request: Request, rollout: str = "") -> Asked:
     given = _given(request, rollout)
     form = _format(given.get("format", ""), request.headers.get("accept", ""))
     return Asked(
-        _filters(given, rollout),
+        _filters(given, rollout, service_of(request).now()),
         _cursor(given.get("after", "")),
         _limit(given.get("limit"), page=form == "json"),
         ORDERS[_one_of("order", given.get("order", ""), ORDERS)],
@@ -95,11 +98,13 @@ def _given(request: Request, rollout: str) -> dict[str, str]:
             raise failed("malformed", f"there is no filter '{name[:40]}'; there are {', '.join(known)}")
         if name in found:
             raise failed("malformed", f"{name}: given twice; expected once")
+        if not value and name != "after":  # an empty cursor is the beginning
+            raise failed("malformed", f"{name}: expected a value, found nothing")
         found[name] = value
     return found
 
 
-def _filters(given: Mapping[str, str], rollout: str) -> Filters:
+def _filters(given: Mapping[str, str], rollout: str, now: datetime) -> Filters:
     texts: dict[str, Any] = {name: given.get(name, "") for name in TEXTS}
     if rollout:
         texts["rollout"] = rollout
@@ -130,18 +135,30 @@ def _filters(given: Mapping[str, str], rollout: str) -> Filters:
             "malformed",
             f"to_revision: expected at least `from_revision`, {wanted.from_revision}; found {wanted.to_revision}",
         )
+    if wanted.since:
+        come(wanted.since, now, "since")
+    _of_attempts(wanted)
     return wanted
 
 
+def _of_attempts(wanted: Filters) -> None:
+    """What is asked of refused attempts must be something that they have."""
+    name = "fact" if wanted.fact == "refused" else "outcome" if wanted.outcome == "refused" else ""
+    if name and (wanted.from_revision or wanted.to_revision):
+        raise failed("malformed", f"{name}: a refused attempt has no revision, and revisions are asked for")
+    if wanted.outcome and wanted.fact and (wanted.outcome == "refused") != (wanted.fact == "refused"):
+        odd = wanted.fact if wanted.outcome == "refused" else wanted.outcome
+        raise failed("malformed", f"outcome: what was refused has the fact `refused`; found '{odd}'")
+
+
 def _format(name: str, accept: str) -> str:
-    """The form asked for by name, else the first known type of `Accept`, else a page of JSON."""
+    """The form asked for by name, else the known type that `Accept` prefers, else a page of JSON."""
     if name:
         return _one_of("format", name, FORMATS)
     types = {media: form for form, media in FORMATS.items()} | ALSO
-    for part in accept.split(","):
-        if form := types.get(part.partition(";")[0].strip().lower()):
-            return form
-    return "json"
+    named = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    best = max(named, key=lambda media: weight(accept, media) if media in types else 0.0)
+    return types[best] if best in types and weight(accept, best) else "json"
 
 
 def _cursor(text: str) -> Cursor | None:
@@ -177,12 +194,4 @@ def _one_of(name: str, text: str, known: Any) -> str:
 
 
 def _instant(name: str, text: str | None) -> datetime | None:
-    """An ISO 8601 instant; without an offset it is UTC."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        hint = f"{name}: expected an instant such as 2022-07-29T12:00:00Z, found '{text[:40]}'"
-        raise failed("malformed", hint) from None
+    return None if text is None else read_instant(text, name)

@@ -6,7 +6,7 @@ One rule: a value names the record that gave it. What a snapshot froze stays bes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from events.facts import Band, Record, SnapshotEntry, UtcTime, Verdict, VerdictRecorded
-from events.plan.schema import Criterion, Quantity
+from events.plan.schema import Criterion, Plan, Quantity
 from events.readings import Reading
 from projections.kpis import KpiRow, limits, target
 from projections.report.history import History, Line
@@ -27,7 +27,9 @@ from services.api.freshness import views_caught_up
 from services.api.problems import failed, unknown_rollout
 from services.api.report import stored_records
 from services.api.service import Request, service_of
+from services.rollout import steps
 from services.rollout.state import Rollout
+from services.views.past import EPOCH
 
 DEFAULT, MOST = 500, 5000
 LATEST = timedelta(days=31)
@@ -127,12 +129,18 @@ async def kpis(request: Request, rollout: FromPath[str]) -> Response[bytes]:
 def _kpis(state: Rollout, rows: Iterable[KpiRow]) -> Kpis:
     items = [
         Kpi(row.of, row.item, row.value or None, row.target, row.verdict, row.revision or None, row.late, row.frozen)
-        for row in rows
+        for row in sorted(rows, key=_order(state.plan))
     ]
     snapshots = [
         Snapshot(of, frozen.since, frozen.until, frozen.revises, frozen.entries) for of, frozen in state.frozen.items()
     ]
     return Kpis(state.revision, items, snapshots)
+
+
+def _order(plan: Plan) -> Callable[[KpiRow], int]:
+    """Rows in the order of the plan's steps and sets of results; what a revised plan has no more goes last."""
+    named = {of: n for n, of in enumerate((*steps.steps(plan), *steps.result_sets(plan)))}
+    return lambda row: named.get(row.of, len(named))
 
 
 @get("/v1/rollouts/{rollout:str}/criteria/history", opt=HISTORY)
@@ -144,7 +152,11 @@ async def criterion_history(request: Request, rollout: FromPath[str]) -> Respons
     if not name:
         raise failed("malformed", "name: expected the name of a criterion, found nothing")
     until = _instant(asked.get("until"), now, "until", now)
-    since = _instant(asked.get("since"), now, "since", until - LATEST)
+    since = _instant(asked.get("since"), now, "since", max(until, EPOCH + LATEST) - LATEST)
+    if "since" in asked and since >= until:
+        raise failed(
+            "malformed", f"until: expected an instant after `since`, {since.isoformat()}; found {until.isoformat()}"
+        )
     most = _limit(asked.get("limit"))
     stored = await stored_records(request, rollout, None)
     history = History(Line(revision, record) for revision, record in stored.records)
@@ -197,7 +209,7 @@ def _instant(text: str | None, now: datetime, name: str, default: datetime) -> d
     found = read_point(text, now, name)
     if isinstance(found, int):
         raise failed("malformed", f"{name}: expected an instant such as 2022-07-29T12:00:00Z, found '{text[:40]}'")
-    return found
+    return max(found, EPOCH)
 
 
 def _limit(text: str | None) -> int:

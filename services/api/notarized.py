@@ -40,7 +40,7 @@ async def checkpoint(request: Request) -> Response[bytes]:
     last = await _notarized(request).kept.last()
     if last is None:
         raise failed("not-found", "nothing was signed yet; the notary signs a few seconds after the first record")
-    return Response(last.note.encode(), media_type="text/plain; charset=utf-8")
+    return Response(last.note.encode(), media_type="text/plain")
 
 
 @get("/v1/checkpoint/key", opt=KEY)
@@ -48,7 +48,7 @@ async def key(request: Request) -> Response[bytes]:
     """The notary's public key, a C2SP vkey."""
     path = _notarized(request).data / "notary.pub"
     try:
-        return Response(await asyncio.to_thread(path.read_bytes), media_type="text/plain; charset=utf-8")
+        return Response(await asyncio.to_thread(path.read_bytes), media_type="text/plain")
     except FileNotFoundError:
         raise failed("not-found", "there is no key yet; the notary makes it when it starts") from None
 

@@ -16,6 +16,7 @@ from litestar.params import FromPath
 from events.plan.names import IDENTIFIER
 from projections.report import CONTENT_SECURITY_POLICY, ENCRYPTED, Reveal, html, markdown, report
 from services.api.access import actor_of
+from services.api.answers import weight
 from services.api.asof import as_of
 from services.api.described import AS_OF, AT_LEAST, ROLLOUT, Answer, Param, several
 from services.api.freshness import views_caught_up
@@ -27,7 +28,7 @@ from services.people.vault import ERASED, Vault, VaultError
 from services.views.past import Point
 from services.views.records import NotIntact, Stored, records_of
 
-FORMATS = {"md": "text/markdown; charset=utf-8; variant=GFM", "html": "text/html; charset=utf-8"}
+FORMATS = {"md": "text/markdown; variant=GFM", "html": "text/html"}  # the charset is added when it is sent
 NAMES = {"": "", "md": "md", "markdown": "md", "html": "html"}
 
 
@@ -128,18 +129,5 @@ def _format(request: Request) -> str:
     if asked not in NAMES:
         raise failed("malformed", f"format: expected md or html; found '{asked[:40]}'")
     accepts = request.headers.get("accept", "")
-    prefers = "html" if _weight(accepts, "text/html") > _weight(accepts, "text/markdown") else "md"
+    prefers = "html" if weight(accepts, "text/html") > weight(accepts, "text/markdown") else "md"
     return NAMES[asked] or prefers
-
-
-def _weight(accepts: str, kind: str) -> float:
-    """The q of a media type that the header names (RFC 9110, 12.5.1); 0 for one it does not name."""
-    for one in accepts.lower().split(","):
-        name, *parameters = (part.strip() for part in one.split(";"))
-        if name == kind:
-            given = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-            try:
-                return float(given)
-            except ValueError:
-                return 0.0
-    return 0.0

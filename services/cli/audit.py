@@ -45,18 +45,20 @@ def _filter(words: str, *names: str) -> Any:
 def audit(
     ctx: typer.Context,
     rollout: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="The rollout's id; without one, all.")] = "",
-    person: Annotated[str, _filter("Who did it, by the name of their token.")] = "",
+    person: Annotated[str | None, _filter("Who did it, by the name of their token.")] = None,
     role: Annotated[Role | None, _filter("What they may do.")] = None,
-    title: Annotated[str, _filter("A title that they hold.")] = "",
-    fact: Annotated[str, _filter('What happened, like "exposure_set" or "refused".')] = "",
+    title: Annotated[str | None, _filter("A title that they hold.")] = None,
+    fact: Annotated[str | None, _filter('What happened, like "exposure_set" or "refused".')] = None,
     phase: Annotated[Phase | None, _filter("Decided in this phase, or entered it.")] = None,
-    toggle: Annotated[str, _filter("About its rollout, while the toggle belonged to it.")] = "",
-    command: Annotated[str, _filter('What was asked, like "cut-over".')] = "",
-    command_id: Annotated[str, _filter("The id of the command.")] = "",
-    text: Annotated[str, _filter("Words that are said, or given as reason, note or evidence.")] = "",
+    toggle: Annotated[str | None, _filter("About its rollout, while the toggle belonged to it.")] = None,
+    command: Annotated[str | None, _filter('What was asked, like "cut-over".')] = None,
+    command_id: Annotated[str | None, _filter("The id of the command.")] = None,
+    text: Annotated[str | None, _filter("Words that are said, or given as reason, note or evidence.")] = None,
     outcome: Annotated[Outcome | None, _filter("Whether it was done.")] = None,
-    since: Annotated[str, _filter("From this time on: 2022-07-29T14:00, or 14:00 today; UTC without an offset.")] = "",
-    until: Annotated[str, _filter("Before this time.")] = "",
+    since: Annotated[
+        str | None, _filter("From this time on: 2022-07-29T14:00, or 14:00 today; UTC without an offset.")
+    ] = None,
+    until: Annotated[str | None, _filter("Before this time.")] = None,
     from_revision: Annotated[int | None, _filter("From this revision on.")] = None,
     to_revision: Annotated[int | None, _filter("Up to this revision.")] = None,
     last: Annotated[
@@ -88,10 +90,15 @@ def audit(
         "phase": phase,
         "toggle": toggle,
     }
-    given |= {"command": command.replace("-", "_"), "command_id": command_id, "text": text, "outcome": outcome}
+    given |= {
+        "command": command and command.replace("-", "_"),
+        "command_id": command_id,
+        "text": text,
+        "outcome": outcome,
+    }
     given |= {"from_revision": from_revision, "to_revision": to_revision}
     given |= {"since": _time(ctx, since, "--since"), "until": _time(ctx, until, "--until")}
-    filters: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "")}
+    filters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     service = client(ctx, quiet=True)
     if form := _form(as_json, as_csv, as_lines, as_events, output):
         if last:
@@ -106,8 +113,8 @@ def audit(
     _show(shown, rollout, filtered=bool(filters), more=more and last is None)
 
 
-def _time(ctx: typer.Context, text: str, option: str) -> str:
-    return written(text, option, lambda: "UTC", caller(ctx).now()).isoformat() if text else ""
+def _time(ctx: typer.Context, text: str | None, option: str) -> str | None:
+    return None if text is None else written(text, option, lambda: "UTC", caller(ctx).now()).isoformat()
 
 
 def _whole_records(newest: Iterator[Json], count: int) -> tuple[list[Json], bool]:

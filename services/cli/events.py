@@ -15,12 +15,13 @@ import msgspec
 import typer
 
 from events.facts import Fact
-from projections.sentences import sentence
+from events.plan.schema import Plan
+from projections.sentences import sentence, texts
 from services.cli.asking import client
 from services.cli.audit import trail
 from services.cli.screen import AsJson, err, out, say
 from services.cli.wording import READING
-from services.client import CannotAsk, Client, Json
+from services.client import CannotAsk, Client, Json, Refused
 
 PAUSE = 1.0  # seconds until a service that is away is asked again
 
@@ -42,10 +43,14 @@ def events(
 ) -> None:
     """Show the records of the log as they come; with --json, a CloudEvent a line."""
     service = client(ctx, quiet=True)
+    anything, names = False, Names(service)
     with suppress(KeyboardInterrupt):  # Ctrl-C is how following ends
         found = _followed(service, rollout, after) if follow else _held(service, rollout, after or 0)
         for event in found:
-            _show(event, as_json=as_json, with_rollout=not rollout)
+            _show(event, names, as_json=as_json, with_rollout=not rollout)
+            anything = True
+    if not (anything or follow or as_json):
+        say(f"Nothing has happened since revision {after}." if after else "Nothing has happened yet.")
 
 
 def _held(service: Client, rollout: str, after: int) -> Iterator[Json]:
@@ -66,32 +71,49 @@ def _followed(service: Client, rollout: str, after: int | None) -> Iterator[Json
             if after is None or 400 <= error.problem.get("status", 500) < 500:
                 raise
             if not away:
-                say(f"{error} Waiting for it, at revision {after}.", "dim", to=err())
+                say(f"{str(error).rstrip('.')}. Waiting for it, at revision {after}.", "dim", to=err())
             away = True
         time.sleep(PAUSE)
 
 
-def _show(event: Json, *, as_json: bool, with_rollout: bool) -> None:
+class Names:
+    """What the items of each rollout's plan say, by their ids: asked for once, and again when a plan was revised."""
+
+    def __init__(self, service: Client) -> None:
+        self._service = service
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of(self, rollout: str, facts: list[Json]) -> dict[str, str]:
+        """The texts by which these facts are told. Ids are told where the service cannot be asked."""
+        if rollout not in self._known or any(fact["fact"] == "plan_revised" for fact in facts):
+            with suppress(CannotAsk, Refused):
+                now = texts(msgspec.convert(self._service.plan(rollout), Plan))
+                self._known[rollout] = self._known.get(rollout, {}) | now
+        return self._known.get(rollout, {})
+
+
+def _show(event: Json, names: Names, *, as_json: bool, with_rollout: bool) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
     elif "data" not in event:
         say(f"Revision {event['revision']} of {event['rollout']} cannot be read: {event['why']}", to=err())
     else:
-        for lines in trail(_lines(event), with_rollout=with_rollout):
+        for lines in trail(_lines(event, names), with_rollout=with_rollout):
             out().print(lines)
     sys.stdout.flush()
 
 
-def _lines(event: Json) -> list[Json]:
+def _lines(event: Json, names: Names) -> list[Json]:
     """The record as the trail shows it: a line a fact."""
     content = event["data"]["subject"]["content"]
     who = content["who"]
     head = {"rollout": event["subject"], "when": event["time"], "outcome": "accepted", **who, **content}
-    return [head | {"says": _says(fact)} for fact in content["facts"]]
+    said = names.of(event["subject"], content["facts"])
+    return [head | {"says": _says(fact, said)} for fact in content["facts"]]
 
 
-def _says(fact: Json) -> str:
+def _says(fact: Json, names: dict[str, str]) -> str:
     """The fact's sentence; of an adopted plan an event holds the title alone."""
     if fact["fact"] == "plan_adopted":
         return f"The plan '{fact['plan']['title']}' is adopted"
-    return sentence(msgspec.convert(fact, Fact), {})
+    return sentence(msgspec.convert(fact, Fact), names)

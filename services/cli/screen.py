@@ -12,11 +12,13 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from projections.report.document import seen
 from services.client import CannotAsk, Refused
 
 DONE, WANTING, UNASKED = 0, 1, 2
@@ -42,14 +44,22 @@ class Finding(Exception):
         self.data = data if data is not None else {"title": text, "reasons": self.reasons}
 
 
+class Screen(Console):
+    """A console on which whatever people wrote stays text: nothing in it moves the cursor, or turns its direction."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else seen(text), style, control)
+
+
 def out() -> Console:
     """Stdout as it is now; made anew each time because tests and the demo put their own in its place."""
-    return Console(file=sys.stdout, highlight=False)
+    return Screen(file=sys.stdout, highlight=False)
 
 
 def err() -> Console:
     """Stderr as it is now."""
-    return Console(file=sys.stderr, highlight=False)
+    return Screen(file=sys.stderr, highlight=False)
 
 
 def print_json(value: Any) -> None:

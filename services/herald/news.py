@@ -15,6 +15,7 @@ from msgspec import Struct
 from events import facts as f
 from events.exposed import exposure_words
 from events.facts import Channel, Fact, Record
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, IssueRoute
 from projections.sentences import SEALED, sentence, texts
 from services.rollout import criteria, reporting, steps
@@ -112,7 +113,7 @@ def _new_breach(before: Rollout | None, after: Rollout, fact: f.VerdictRecorded)
 def _breach(after: Rollout, record: Record, fact: f.VerdictRecorded) -> Iterator[Line]:
     criterion = after.plan.criteria.get(fact.criterion) or Criterion(name=fact.criterion)
     if fact.value is not None:
-        yield "Value", criteria.shown(fact.value)
+        yield "Value", shown(fact.value)
     yield "Limit", criteria.target(criterion)
     yield "Judged", fact.why
     yield "Measured", f"{fact.since:%Y-%m-%d %H:%M} to {fact.until:%Y-%m-%d %H:%M} UTC"

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from events.facts import Actor, WorkflowResult
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Question
 from services.rollout import commands as c
 from services.rollout import steps
 from services.rollout.blockers import Blocker
-from services.rollout.criteria import has_limit, judge, shown
+from services.rollout.criteria import has_limit, judge
 from services.rollout.state import Rollout
 
 MANAGER = Actor("release manager", "release_manager")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from events.facts import Band, Verdict
+from events.plan.numbers import shown
 from events.plan.schema import Criterion, Quantity
 from events.plan.words import quantity
 
@@ -29,12 +30,6 @@ def has_limit(criterion: Criterion) -> bool:
     c = criterion
     limits = (c.below, c.above, c.at_most, c.at_least, c.between, c.stop_above, c.stop_below)
     return any(limit is not None for limit in limits) or (bool(c.trend) and c.than is not None)
-
-
-def shown(q: Quantity) -> str:
-    """A quantity as people write it: 4.2 s, 5%, 10."""
-    number = f"{q.value:.0f}" if float(q.value).is_integer() and abs(q.value) < 1e15 else f"{q.value:g}"
-    return f"{number}{q.unit if q.unit in ('', '%') else ' ' + q.unit}"
 
 
 def judge_words(criterion: Criterion, value: str) -> Judged:

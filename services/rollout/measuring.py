@@ -10,9 +10,10 @@ from datetime import timedelta
 
 from events import facts as f
 from events.facts import Fact
+from events.plan.numbers import shown
 from events.plan.schema import Criterion
 from services.rollout import commands as c
-from services.rollout import criteria, steps
+from services.rollout import steps
 from services.rollout.asked import Asked
 from services.rollout.guards.blocker import Blocker
 from services.rollout.measured import Measured, Measurement
@@ -48,7 +49,7 @@ def verdict(step: str, m: Measurement) -> f.VerdictRecorded:
 
 def words(m: Measurement) -> str:
     """The value as people read it; "" when there is none."""
-    return m.said or (criteria.shown(m.value) if m.value is not None else "")
+    return m.said or (shown(m.value) if m.value is not None else "")
 
 
 def _result(step: str, m: Measurement) -> f.ResultRecorded:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from events import facts as f
 from events.facts import Fact, SnapshotEntry
+from events.plan.numbers import shown
 from events.plan.schema import Plan
 from services.rollout import commands as c
 from services.rollout import criteria, measuring, steps
@@ -34,7 +35,7 @@ def _criterion(rollout: Rollout, of: str, name: str, target: str) -> SnapshotEnt
     found = rollout.verdicts.get(f"{of}/{name}")
     if found is None or found.ordinal < rollout.step_ordinal:
         return SnapshotEntry(name, target=target)
-    value = criteria.shown(found.value) if found.value is not None else found.why
+    value = shown(found.value) if found.value is not None else found.why
     entry = SnapshotEntry(name, value, target, found.verdict)
     one = rollout.plan.criteria.get(name)
     if not found.measured or one is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -185,11 +185,16 @@ def _decider(connection: Connection, tables: Generation, revision: int) -> tuple
         titles=msgspec.json.decode(row.titles, type=tuple[str, ...]),
         command=row.command,
         command_id=row.command_id,
-        says=tuple(line.says for line in lines),
+        says=tuple(_unnamed(line.says, msgspec.json.decode(line.data)) for line in lines),
         reason=row.reason,
         note=row.note,
     )
     return tuple(line.fact for line in lines), record
+
+
+def _unnamed(says: str, fact: dict[str, Any]) -> str:
+    """The sentence without the tester's reference: beside the user who is asked about it would tell whose it is."""
+    return says.replace(f" with tester {fact['tester']}", "") if "tester" in fact else says
 
 
 def _unlisted(facts: tuple[str, ...], past: Past) -> str:

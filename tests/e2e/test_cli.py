@@ -186,6 +186,12 @@ def test_reads_wait_for_the_revision_of_the_last_command(adopted: Desk) -> None:
     assert set(flags["flags"].values()) == {False}
 
 
+def test_a_filter_of_the_trail_without_a_value_is_no_filter_that_all_lines_match(adopted: Desk) -> None:
+    for option in ("--person", "--command", "--since"):
+        ended = adopted.run("audit", ID, option, "")
+        assert (ended.code, ended.out) == (2, "")
+
+
 def test_everything_is_readable_in_80_columns_and_without_colour(adopted: Desk) -> None:
     for words in (
         ("list",),
@@ -259,6 +265,13 @@ def test_events_are_every_record_a_line_each(adopted: Desk) -> None:
     assert "Note: so that there are two" in shown.out
     assert "is adopted" not in shown.out
     assert adopted.run("events", "nothing").code == 1
+
+
+def test_events_and_the_trail_say_an_item_in_the_plans_words(adopted: Desk) -> None:
+    item = "HSRM is launched and live in Production, and ready to manage appointment requests"
+    revision = adopted.done("attest", ID, item)["revision"]
+    for asked in (("events", ID, "--after", str(revision - 1)), ("audit", ID, "--from-revision", str(revision))):
+        assert f"Attested: {item}" in " ".join(adopted.run(*asked).out.split())
 
 
 def test_events_are_followed_as_they_come(adopted: Desk) -> None:

@@ -25,7 +25,16 @@ from services.database import connect
 from services.log.protocol import Entry
 from services.projector.attempts import keep_attempts
 from services.projector.folding import Folding, machine
-from services.projector.tables import Position, begin_generation, generation, live_position, position_of, prepare, swap
+from services.projector.tables import (
+    FOLD,
+    Position,
+    begin_generation,
+    generation,
+    live_position,
+    position_of,
+    prepare,
+    swap,
+)
 from services.views.trail import Filters, read_cursor
 from services.views.views import Views
 from tests.histories import MANAGER, STAKEHOLDER, START, History, Stored, records
@@ -260,13 +269,14 @@ def test_a_page_is_walked_in_the_order_of_the_places_and_nothing_is_sorted(
     assert not [step for step in steps if "TEMP B-TREE" in step]
 
 
-def test_tables_of_another_version_are_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", ["audit_g1 DROP COLUMN phase", f"fold_g1 RENAME COLUMN fold_{FOLD} TO fold_1"])
+def test_tables_of_another_version_are_made_anew(tmp_path: Path, older: str) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'cutover.db'}")
     log = told(seed=1)
     Tables(engine, log, prepare(engine)).fold(50, 5)
     assert prepare(engine).seq == 50
     with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE audit_g1 DROP COLUMN phase"))
+        connection.execute(text(f"ALTER TABLE {older}"))
     position = prepare(engine)
     assert (position.generation, position.seq, position.live) == (2, 0, True)
     Tables(engine, log, position).fold(50, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -162,7 +163,11 @@ async def test_what_a_tester_got_is_explained_by_their_window_and_the_record_tha
         "2022-07-30T12:00:00Z",
     )
     assert found["revision"] == found["known_to"] == record["revision"]
+    assert record["says"] == [
+        "Session s1 scheduled: the group is on from 2022-07-30 13:30 UTC until 2022-07-30 14:30 UTC"
+    ]
     assert VETERAN not in str(found)
+    assert not re.search(r"\bt-[0-9a-f]", str(found)), "who is asked about is not named by their reference too"
     stranger = await explained(tested, "2022-07-30T14:03:00Z", user="somebody else")
     assert (stranger["value"], stranger["record"]["command"]) == (False, "start_testing")
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from projections.exported import COLUMNS
+from services.api.audit_query import KNOWN
 from services.projector.attempts import take_attempts
 from services.views import exporting
 from tests.unit.api.desk import Desk
@@ -59,8 +60,10 @@ async def lines(client: httpx.AsyncClient, path: str = "/v1/audit", **asked: Any
         ({"from_revision": 2, "to_revision": 3}, ["noted"] * 2),
         ({"from_revision": 4}, ["noted"]),
         ({"rollout": "small", "text": "desk"}, ["noted"]),
-        ({"rollout": "other"}, []),
-        ({"since": "2022-07-29T12:00:00.000001Z"}, []),
+        ({"since": "2022-07-29T12:00:00Z", "outcome": "accepted"}, ["plan_adopted", *["noted"] * 3]),
+        ({"until": "2022-07-29T12:00:00Z"}, []),
+        ({"since": "2022-07-29T14:00:00 02:00", "fact": "refused"}, ["refused"]),  # a `+` that was not escaped
+        ({"until": "2022-07-29T14:00:00 02:00"}, []),
     ],
 )
 async def test_a_filter_finds_what_it_is_about(
@@ -95,6 +98,13 @@ async def test_a_line_says_where_and_which_way_it_came(told: httpx.AsyncClient) 
         ("from_revision=3&to_revision=2", "to_revision: expected at least"),
         ("since=2022-08-01&until=2022-08-01", "until: expected an instant after"),
         ("format=xml", "format: expected one of json, csv, jsonl, cloudevents"),
+        ("outcome=refused&from_revision=1", "outcome: a refused attempt has no revision"),
+        ("outcome=refused&to_revision=1", "outcome: a refused attempt has no revision"),
+        ("fact=refused&from_revision=1", "fact: a refused attempt has no revision"),
+        ("fact=exposure_set&outcome=refused", "outcome: what was refused has the fact `refused`; found 'exposure_set'"),
+        ("fact=refused&outcome=accepted", "outcome: what was refused has the fact `refused`; found 'accepted'"),
+        ("since=2099-01-01", "since: 2099-01-01T00:00:00Z has not come yet"),
+        *((f"{name}=", f"{name}: expected a value, found nothing") for name in KNOWN if name != "after"),
         ("after=OTk5OTk5OTk5OTk5OTk5OTk5OTkuMC4w", "not a cursor"),
     ],
 )
@@ -158,7 +168,27 @@ async def test_an_export_may_have_a_limit_and_a_beginning(told: httpx.AsyncClien
     assert "2 lines" in response.text or '"lines":2' in response.text
 
 
-async def test_an_export_of_no_rollout_is_404_and_not_an_empty_file(told: httpx.AsyncClient) -> None:
-    response = await told.get("/v1/rollouts/nope/audit?format=csv")
+@pytest.mark.parametrize("path", ["/v1/rollouts/nope/audit", "/v1/audit?rollout=nope"])
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_a_trail_of_no_rollout_is_404_and_never_empty(told: httpx.AsyncClient, path: str, form: str) -> None:
+    response = await told.get(path, params=httpx.QueryParams(httpx.URL(path).query).set("format", form))
     assert response.status_code == 404
     assert msgspec.json.decode(response.content)["type"] == "/problems/unknown-rollout"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv", "text/csv; charset=utf-8"),
+        ("text/csv;q=0.5, application/json", "application/json"),
+        ("application/json;q=0.5, text/csv;q=0.9", "text/csv; charset=utf-8"),
+        ("text/csv;q=0, */*", "application/json"),
+        ("text/csv;q=0", "application/json"),
+        ("text/html, text/csv, */*;q=0.8", "text/csv; charset=utf-8"),
+        ("application/x-ndjson, text/csv", "application/jsonl"),
+        ("", "application/json"),
+    ],
+)
+async def test_the_trail_comes_in_the_form_that_is_preferred(told: httpx.AsyncClient, accept: str, kind: str) -> None:
+    response = await told.get("/v1/audit", headers={"Accept": accept})
+    assert response.headers["content-type"] == kind

@@ -9,15 +9,20 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from events.plan.schema import After, GoLive, Plan, RolloutPlan, Stage
 from events.readings import Reading
+from projections.kpis import KpiRow
 from services.analysis.readings import MemoryReadings
 from services.api.app import Service
+from services.api.kpis import _kpis as listed
 from services.people.tokens import Tokens
+from services.rollout.state import Rollout
 from services.views.views import Views
 from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 from tests.unit.api.test_testers import VETERAN, send
 
+MARKDOWN, PAGE = "text/markdown; variant=GFM; charset=utf-8", "text/html; charset=utf-8"
 REPORT = "/v1/rollouts/small/report"
 PLAN = """\
 id: small
@@ -99,13 +104,13 @@ async def text(client: httpx.AsyncClient, **asked: str) -> str:
 
 async def test_the_report_is_markdown_unless_a_page_is_preferred(watched: httpx.AsyncClient) -> None:
     for accept, kind in (
-        ("*/*", "text/markdown"),
-        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
-        ("text/markdown,text/html;q=0.5", "text/markdown"),
-        ("text/html;q=nonsense", "text/markdown"),
+        ("*/*", MARKDOWN),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", PAGE),
+        ("text/markdown,text/html;q=0.5", MARKDOWN),
+        ("text/html;q=nonsense", MARKDOWN),
     ):
         answer = await watched.get(REPORT, headers={"Accept": accept})
-        assert answer.headers["content-type"].startswith(kind), accept
+        assert answer.headers["content-type"] == kind, accept
         assert answer.headers["vary"] == "Accept, Authorization"
         assert answer.headers["cache-control"] == "no-store"
     page = await watched.get(REPORT, params={"format": "html"})
@@ -251,6 +256,8 @@ async def test_a_long_history_comes_in_parts(watched: httpx.AsyncClient, reading
         ({"name": "Nothing"}, 404, "it has: Errors / minute"),
         ({"limit": "0"}, 400, "limit: expected a number from 1 to 5000"),
         ({"since": "7"}, 400, "since: expected an instant"),
+        ({"since": "2022-07-30", "until": "2022-07-29"}, 400, "until: expected an instant after `since`"),
+        ({"since": "2022-07-29", "until": "2022-07-29"}, 400, "until: expected an instant after `since`"),
     ],
 )
 async def test_what_has_no_history_says_why(
@@ -259,3 +266,26 @@ async def test_what_has_no_history_says_why(
     answer = await watched.get(HISTORY, params={"name": "Errors / minute", **asked})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("asked", [{"until": "0001-01-20"}, {"since": "0001-01-01"}])
+async def test_a_history_may_be_asked_for_from_the_beginning_of_time(
+    watched: httpx.AsyncClient, readings: MemoryReadings, asked: dict[str, str]
+) -> None:
+    readings.all = [measured(NOON, 1.0)]
+    found = await history(watched, **asked)
+    assert found["since"] == "1970-01-01T00:00:00Z"  # nothing was measured before
+    assert [one["value"] for one in found["readings"]] == ([1.0] if "since" in asked else [])
+
+
+def test_kpis_come_in_the_order_of_the_plans_steps() -> None:
+    plan = Plan(
+        title="Small",
+        id="small",
+        rollout=RolloutPlan(stages=tuple(Stage() for _ in range(10))),
+        go_live=GoLive(results_after=(After("1 week", 604_800), After("1 month", 2_592_000))),
+    )
+    order = ["code_deploy", "veteran_testing", "stage-2", "stage-10", "go_live", "1 week", "1 month", "1 year"]
+    state = Rollout("small", plan, NOON, NOON)
+    rows = [KpiRow("small", of, item) for of in sorted(order) for item in ("a", "b")]
+    assert [(kpi.of, kpi.item) for kpi in listed(state, rows).items] == [(of, i) for of in order for i in ("a", "b")]

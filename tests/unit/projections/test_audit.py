@@ -200,3 +200,16 @@ def test_a_value_after_the_snapshot_is_late_and_the_frozen_one_stays() -> None:
 )
 def test_a_target_is_said_in_words(criterion: Criterion, words: str) -> None:
     assert kpis.target(criterion) == words
+
+
+def test_the_trail_and_a_target_say_a_number_as_it_was_compared() -> None:
+    at = datetime(2022, 7, 29, tzinfo=UTC)
+    judged = f.VerdictRecorded("Errors", "stage-1", "pass", "", "", at, at, Quantity(9.9999999))
+    assert sentence(judged, {}) == "Errors for stage-1: pass at 9.9999999"
+    assert kpis.target(Criterion(below=Quantity(1_234_567.0))) == "below 1234567"
+
+
+def test_a_snapshot_says_how_many_of_its_values_are_known() -> None:
+    entries = (f.SnapshotEntry("Errors", "3"), f.SnapshotEntry("Users"))
+    assert sentence(f.SnapshotTaken("1 week", entries), {}) == "Snapshot of 1 week with 1 of 2 values"
+    assert sentence(f.SnapshotTaken("1 week", entries[1:]), {}) == "Snapshot of 1 week with 0 of 1 value"

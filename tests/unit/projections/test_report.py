@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from events import facts as f
 from events.facts import EVERYONE, NOBODY, TESTERS, Actor, Fact, Record
@@ -29,12 +30,13 @@ from events.plan.schema import (
     Quantity,
     Question,
     RolloutPlan,
+    Stage,
     Testing,
     Toggle,
     Watch,
 )
 from projections.report import Document, html, markdown, report
-from projections.report.document import Answer, answers_of, clean, web_address
+from projections.report.document import Answer, Cell, answers_of, clean, web_address
 from projections.report.history import History, Line
 from projections.report.markdown import escaped
 from projections.report.writing import Pen
@@ -306,7 +308,7 @@ TAGS = set(
     re.findall(
         r"\w+",
         """
-    a body caption dd desc div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 head header html
+    a body caption code dd desc div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 head header html
     li line main meta nav ol p path polyline section span strong style svg table tbody td text th thead title tr ul
 """,
     )
@@ -415,3 +417,246 @@ def test_a_measured_value_names_its_own_query_and_not_those_of_the_rest_of_its_p
     notes = [note.text for note in blanks(tell.report())[CODE, "C plain"].notes]
     assert "Measured by: sum(C plain)" in notes
     assert not any("other" in note for note in notes)
+
+
+def test_a_chart_and_a_value_say_a_number_as_it_was_judged() -> None:
+    tell = Told(small())
+    tell(f.PhaseEntered("code_deploy"), f.WatchStarted())
+    for value in (123_456.7, 9.9999999):
+        tell(f.VerdictRecorded("C plain", "code_deploy", "pass", "", "", START, START, Quantity(value)))
+    assert state(tell.report(), CODE, "C plain") == ("known", "9.9999999")
+    page = html(tell.report())
+    assert "between 9.9999999 and 123456.7" in page
+    assert "2022-07-29: 123456.7, pass" in page
+    assert ">123500</text>" in page
+    assert "e+0" not in page
+
+
+OWNER = Actor("pat", "approver", ("Owner plain",))
+
+
+def staged(*stages: str) -> Told:
+    """A release in its first stage, let in by a go."""
+    tell = Told(small(rollout=RolloutPlan(stages=tuple(Stage(to=to) for to in stages or ("25%", "everyone")))))
+    tell(f.DeployReported("api", "production", "1"), f.PhaseEntered("code_deploy"), f.WatchStarted())
+    tell(f.Decided("go", "stage-1", "Owner plain", 1, 1), who=OWNER, reason="the first go")
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1))
+    return tell
+
+
+def test_what_let_the_release_in_stays_the_answer_after_a_step_back() -> None:
+    tell = staged()
+    tell(f.Decided("go", "stage-2", "Owner plain", 1, 1), who=OWNER, reason="a go for more")
+    tell(f.StageEntered(2))
+    tell(f.StageEntered(1), f.Halted("went back to stage 1: slow"), reason="slow")
+    ready = blanks(tell.report())["Go Live!", "Go / No Go (ready / not ready)"]
+    assert (ready.value.text, ready.value.revisions) == ("Ready: go by Owner plain", (3,))
+    assert [note.text for note in ready.notes] == ["Why: the first go"]
+
+
+def test_after_a_rollback_the_next_go_is_the_answer() -> None:
+    tell = staged()
+    tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY))
+    label = ("Go Live!", "Go / No Go (ready / not ready)")
+    assert state(tell.report(), *label)[0] == "open"
+    again = tell(f.Decided("go", "stage-1", "Owner plain", 1, 1), who=OWNER)
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1))
+    assert blanks(tell.report())[label].value.revisions == (again,)
+
+
+def at(hours: float) -> datetime:
+    """As many hours after the beginning: the records of a history are one apart."""
+    return START + timedelta(hours=hours)
+
+
+def met(opens: float, closes: float | None) -> Told:
+    """A session whose meeting is an hour after its window opens; scheduled at 4."""
+    tell = Told(small())
+    tell(f.PhaseEntered("code_deploy"))
+    tell(f.PhaseEntered("veteran_testing"), f.ExposureSet(TESTERS))
+    ends = None if closes is None else at(closes)
+    tell(f.SessionScheduled("s", "t-1", at(opens), ends, at(opens), ends))
+    return tell
+
+
+def window(tell: Told) -> str:
+    """When the report says that the tester had the toggles on."""
+    (row,) = [line for line in markdown(tell.report()).splitlines() if line.startswith("| s | t-1 |")]
+    return row.split(" | ")[3]
+
+
+def test_a_tester_had_the_toggles_from_the_opening_until_the_time_was_over_and_no_longer() -> None:
+    tell = met(4.5, 6.5)
+    assert window(tell) == "Fri 2022-07-29 16:30 to 18:30 UTC"
+    tell(f.WindowOpened("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:30 UTC"
+    tell(f.Noted("nobody was there"))
+    tell(f.WindowClosed("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:30 UTC"
+
+
+def test_a_window_that_was_closed_or_cancelled_early_ended_then() -> None:
+    tell = met(4.5, 9.5)
+    tell(f.WindowOpened("s"))
+    cancelled = Told(small())
+    cancelled.records = list(tell.records)
+    tell(f.WindowClosed("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:00 UTC"
+    cancelled(f.SessionCancelled("s"))
+    assert window(cancelled) == "Fri 2022-07-29 17:00 to 18:00 UTC"
+
+
+def test_a_window_without_an_end_lasts_until_testing_ends() -> None:
+    tell = met(4.5, None)
+    assert window(tell) == "Fri 2022-07-29 16:30 UTC until testing ends"
+    tell(f.WindowOpened("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 UTC until testing ends"
+    tell(f.WindowClosed("s"))
+    assert window(tell) == "Fri 2022-07-29 17:00 to 18:00 UTC"
+
+
+def test_a_session_that_never_opened_or_was_moved_says_so() -> None:
+    tell = met(8.0, 9.0)
+    tell(f.WindowOpened("s"))
+    tell(f.SessionMoved("s", at(30), at(31), at(30), at(31)))
+    assert window(tell) == "Sat 2022-07-30 18:00 to 19:00 UTC"
+    never = met(8.0, 9.0)
+    never(f.SessionCancelled("s"))
+    assert window(never) == "never"
+
+
+def test_why_a_session_went_otherwise_is_shown_as_it_is_revealed() -> None:
+    def reveal(tester: str, text: str) -> str:
+        return f"{tester} said {text.removeprefix('enc:')}"
+
+    evidence = (f.Evidence("link", source="enc:proof"),)
+    for fact in (
+        f.SessionMoved("s", START, None, START, None),
+        f.SessionCancelled("s"),
+        f.SessionRecorded("s", False),
+        f.WorkflowWaived("s", "W plain", "enc:x"),
+    ):
+        tell = met(4.5, None)
+        tell(f.SessionRecorded("s", True, (f.WorkflowResult("W plain", False),)))
+        tell(fact, reason="enc:why")
+        assert "t-1 said why" in markdown(tell.report(reveal=reveal))
+        only = met(4.5, None)
+        only(f.SessionRecorded("s", True, (f.WorkflowResult("W plain", False),)))
+        only(fact, evidence=evidence)
+        assert "Evidence: t-1 said proof" in markdown(only.report(reveal=reveal))
+
+
+def twice() -> Told:
+    """A release that was for everyone and live, was rolled back, and is tried again up to there."""
+    plan = small(
+        rollout=RolloutPlan(stages=(Stage(),), dates=Planned("2022-07-30", "2022-07-30", "2022-07-30")),
+    )
+    tell = Told(plan)
+    for version in ("1", "2"):
+        tell(f.DeployReported("api", "production", version), f.PhaseEntered("code_deploy"), f.WatchStarted())
+        tell(f.PhaseEntered("veteran_testing"), f.ExposureSet(TESTERS))
+        tell(f.PhaseEntered("cutover"), f.StageEntered(1), f.ExposureSet(EVERYONE))
+        tell(f.PhaseEntered("go_live"), f.ExposureSet(EVERYONE))
+        tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY))
+    tell.records.pop()
+    return tell
+
+
+def earlier(answer: Answer) -> list[tuple[str, tuple[int, ...]]]:
+    return [(note.text, note.revisions) for note in answer.notes if note.text.startswith("an earlier try")]
+
+
+def test_every_step_of_a_second_try_says_when_the_first_one_was() -> None:
+    document = twice().report()
+    found = {label: answer for (_, label), answer in blanks(document).items()}
+    assert found["Actual date of api"].value.text == "2022-07-29, version 2"
+    assert earlier(found["Actual date of api"]) == [("an earlier try: 2022-07-29, version 1", (2,))]
+    assert earlier(found["Watched for"]) == [("an earlier try began Fri 2022-07-29 14:00 UTC", (2,))]
+    assert earlier(found["Tested for"]) == [("an earlier try began Fri 2022-07-29 15:00 UTC", (3,))]
+    assert earlier(found["Entered"]) == [("an earlier try began Fri 2022-07-29 16:00 UTC", (4,))]
+    assert earlier(found["On for everyone since"]) == [("an earlier try began Fri 2022-07-29 16:00 UTC", (4,))]
+    assert earlier(blanks(document)["Go Live!", "Actual date"]) == [
+        ("an earlier try began Fri 2022-07-29 17:00 UTC", (5,))
+    ]
+
+
+def test_the_dates_of_every_try_stand_beside_the_planned_ones() -> None:
+    said = markdown(twice().report()).splitlines()
+    rows = [row.split(" | ")[:3] for row in said if row.startswith(("| Code deployment", "| Cutover"))]
+    assert rows == [
+        ["| Code deployment, an earlier try", "2022-07-29", "2022-07-29 [record 2][r2]"],
+        ["| Code deployment", "2022-07-29", "2022-07-29 [record 7][r7]"],
+        ["| Cutover, an earlier try", "2022-07-30", "2022-07-29 [record 4][r4]"],
+        ["| Cutover", "2022-07-30", "2022-07-29 [record 9][r9]"],
+    ]
+
+
+def test_the_dates_of_a_release_that_was_rolled_back_are_those_of_the_first_try() -> None:
+    tell = twice()
+    del tell.records[6:]
+    found = {label: answer for (_, label), answer in blanks(tell.report()).items()}
+    assert found["On for everyone since"].value.state == "open"
+    assert earlier(found["On for everyone since"]) == [("an earlier try began Fri 2022-07-29 16:00 UTC", (4,))]
+    assert earlier(found["Actual date of api"]) == []
+    assert earlier(found["Watched for"]) == []
+    rows = [row.split(" | ")[:3] for row in markdown(tell.report()).splitlines() if row.startswith("| Code deploy")]
+    assert rows == [["| Code deployment", "2022-07-29", "2022-07-29 [record 2][r2]"]]
+
+
+def test_a_step_back_is_told_as_one_with_its_reason_once() -> None:
+    tell = staged("25%", "50%", "everyone")
+    tell(f.StageEntered(2))
+    back = tell(f.StageEntered(1), f.Halted("went back to stage 1: slow"), reason="slow")
+    tell(f.Resumed(), reason="fast again")
+    tell(f.StageEntered(2))
+    tell(f.PhaseEntered("rolled_back"), f.ExposureSet(NOBODY))
+    tell(f.PhaseEntered("cutover"), f.StageEntered(1))
+    said = markdown(tell.report()).splitlines()
+    stops = [row for row in said if row.startswith(("| Went back", "| Halted", "| The release went"))]
+    who = f"Fri 2022-07-29 {12 + back}:00 UTC | morgan (release manager)"
+    assert stops == [
+        f"| Went back to stage 1 (25%) | {who} | slow | [record {back}][r{back}] |",
+        f"| Halted | {who} | went back to stage 1: slow | [record {back}][r{back}] |",
+        f"| The release went back to stage 1 (25%) | {who} | slow | [record {back}][r{back}] |",
+    ]
+
+
+def test_a_note_keeps_its_reason_its_own_note_and_its_evidence() -> None:
+    tell = Told(small())
+    proofs = (f.Evidence("link", source="https://proof.test/1"), f.Evidence("link", source="minutes of Friday"))
+    tell(f.Noted("the help desk knows"), reason="they asked", note="by phone", evidence=proofs)
+    tell(f.EvidenceRecorded("tests", "suite", outcome="success", link="https://ci.test/7"), reason="run again")
+    (note, run) = [row for row in markdown(tell.report()).splitlines() if row.startswith(("| the help", "| [tests"))]
+    why = r"Why: they asked; Note: by phone; Evidence: https\://proof.test/1; Evidence: minutes of Friday"
+    assert f"| [{why}](<https://proof.test/1>) |" in note
+    assert run.startswith(r"| [tests: suite, success](<https://ci.test/7>) | Evidence |")
+    assert "| Why: run again |" in run
+
+
+def test_the_page_says_how_its_records_are_read() -> None:
+    footer = Page(html(Told(small()).report())).words.split("Made from the log")[-1]
+    assert "An address of a record answers whoever sends a token with it, which a browser does not." in footer
+    assert "cutover audit small --from-revision N --to-revision N" in footer
+
+
+def test_every_region_of_the_page_has_a_name_of_its_own() -> None:
+    tell = carried_out()
+    for step in ("code_deploy", "stage-1"):
+        for value in (1.0, 2.0):
+            tell(f.VerdictRecorded("C plain", step, "pass", "", "", START, START, Quantity(value)))
+    document = tell.report()
+    twice_named = replace(document, sections=(*document.sections, *document.sections))
+    assert "C plain in code deployment: values" in markdown(document)
+    assert "C plain in stage 1 (everyone): values" in markdown(document)
+    names = re.findall(r'<(?:section|div)[^>]* aria-label="([^"]*)"', html(twice_named))
+    assert len(names) > 2 * len(document.sections)
+    assert len(names) == len(set(names))
+
+
+def test_blanks_that_the_plan_leaves_out_are_not_counted_as_filled() -> None:
+    def counted(plan: Plan) -> str:
+        return Told(plan).report().summary[2].value.text
+
+    assert counted(Plan(title="Bare", id="small")) == "7 of 14; 14 more are not in the plan"
+    assert counted(small()) == "19 of 37; 2 more are not in the plan"
+    assert not Answer("Recorded in these words", Cell("not in the plan", revisions=(3,))).left_out
