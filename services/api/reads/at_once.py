@@ -5,7 +5,8 @@ no flag read, and of flag reads the ones that wait for something, that are refus
 of their connection is still under way.
 
 uvicorn's own protocol reads the requests, so both ways agree on what was sent. It is told of a request when it is known
-that nobody answers at once.
+that nobody answers at once. An offer to go on in another protocol is never taken, so it is as if it were not there
+(RFC 9110, 7.8).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.api.bodies import OTHER
@@ -42,6 +44,34 @@ class AtOnce(HttpToolsProtocol):
         self._dates: list[tuple[bytes, bytes]] | None = None
         self._date = b""
 
+    # -- what comes
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except HttpParserUpgrade as offer:  # the parser has ended the message behind its head
+                    data = memoryview(data)[offer.args[0] :]
+                    self._read_without_offer()
+        except HttpParserError:
+            words = "Invalid HTTP request received."
+            self.logger.warning(words)
+            self.send_400_response(words)
+
+    def _read_without_offer(self) -> None:
+        """Have the same head read again, by a parser that does not stop behind it. Raises HttpParserError: CONNECT."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise HttpParserError("there is no tunnel here")
+        lines = [b"%s %s HTTP/%s" % (method, self._url, version)]
+        lines += [b"%s: %s" % header for header in self._headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
+
     # -- what the parser finds
 
     def on_message_begin(self) -> None:
@@ -56,6 +86,8 @@ class AtOnce(HttpToolsProtocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # it is read again
         if self._url.startswith(self._begins) and self._plain():
             self._named = dict(self._headers)
             self._body = None if b"expect" in self._named else []
@@ -79,7 +111,8 @@ class AtOnce(HttpToolsProtocol):
                 self._queue(reply)
                 return
             self._pass_on()
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     # -- what else may happen before the replies are written
 
@@ -104,7 +137,6 @@ class AtOnce(HttpToolsProtocol):
             (cycle is None or cycle.response_complete)
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
-            and not parser.should_upgrade()
             and not self.flow.write_paused
         )
 

@@ -122,6 +122,11 @@ async def said(port: int, *parts: bytes, eof: bool = False) -> bytes:
         writer.close()
 
 
+def cut(whole: bytes, places: list[int]) -> list[bytes]:
+    ends = [0, *sorted(min(place, len(whole)) for place in places), len(whole)]
+    return [whole[a:b] for a, b in pairwise(ends) if a < b]
+
+
 def statuses(answers: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
 
@@ -236,8 +241,7 @@ def test_it_says_the_same_as_by_asgi_whatever_is_sent_and_however_it_is_cut(
 ) -> None:
     house, port, plain_port = twins
     whole = b"".join(message.encoded(house.token) for message in sent) + LAST
-    ends = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    parts = [whole[a:b] for a, b in pairwise(ends) if a < b]
+    parts = cut(whole, cuts)
 
     async def both() -> tuple[bytes, bytes]:
         return await said(port, *parts), await said(plain_port, *parts)
@@ -280,13 +284,6 @@ async def test_a_body_over_the_limit_goes_the_other_way_and_is_refused(house: Ho
     assert house.app.by_asgi == 1
 
 
-async def test_who_wants_another_protocol_goes_the_other_way(house: House) -> None:
-    async with house.serve() as port:
-        read = asked(house, upgrade="h2c", connection="Upgrade")
-        assert statuses(await said(port, read, eof=True)) == [200]
-    assert house.app.by_asgi == 1
-
-
 async def test_what_waits_goes_the_other_way_and_nothing_has_happened_before(house: House) -> None:
     async with house.serve() as port:
         house.book._read_at = None  # the tokens are to be read again
@@ -310,6 +307,77 @@ async def test_a_failure_is_logged_once_and_ends_no_connection(
     async with house.serve() as port:
         assert statuses(await said(port, request("/v0/feature_toggles"), LAST)) == [500, 200]
     assert caplog.text.count("ZeroDivisionError") == 1
+
+
+# -- an offer to change to another protocol
+
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+
+
+def offering(message: bytes) -> bytes:
+    """The same request as Java's HttpClient and `curl --http2` send it."""
+    line, end, rest = message.partition(b"\r\n")
+    return line + end + OFFER + rest
+
+
+@given(
+    sent=st.lists(st.tuples(messages(), st.booleans()), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, 1500), max_size=3),
+)
+def test_an_offer_changes_nothing_whatever_is_sent_and_however_it_is_cut(
+    twins: tuple[House, int, int], sent: list[tuple[Message, bool]], cuts: list[int]
+) -> None:
+    house, port, _ = twins
+    plain = [message.encoded(house.token) for message, _ in sent]
+    offered = [offering(each) if offers else each for each, (_, offers) in zip(plain, sent, strict=True)]
+
+    async def both() -> tuple[bytes, bytes]:
+        return await said(port, *cut(b"".join(offered) + LAST, cuts)), await said(port, b"".join(plain) + LAST)
+
+    answer, plain_answer = asyncio.run(both())
+    assert answer == plain_answer
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_a_read_that_offers_is_answered_at_once_with_what_its_body_asks_for(house: House, apart: bool) -> None:
+    head, _, body = offering(asked(house, user="u3")).partition(b"\r\n\r\n")
+    parts = (head + b"\r\n\r\n", body) if apart else (head + b"\r\n\r\n" + body,)
+    async with house.serve() as port:
+        answer = await said(port, *parts, *parts, LAST)
+        assert answer == await said(port, asked(house, user="u3") * 2, LAST)
+    assert b'"value":true' in answer
+    assert house.app.by_asgi == 2  # both of /healthz
+
+
+@pytest.mark.parametrize("path", ["/v1/rollouts", "/v1/rollouts/vaos/commands", "/v1/signals"])
+async def test_the_body_of_a_command_or_a_signal_that_offers_is_read(house: House, path: str) -> None:
+    token = house.book.add("morgan", "release_manager", (), by="root")
+    for body in ("{}", "[", '{"type": "note", "text": "x"}'):
+        plain = request(path, body, token=token, content_type="application/json")
+        async with house.serve() as port:
+            assert await said(port, offering(plain), LAST) == await said(port, plain, LAST)
+
+
+async def test_a_connection_that_offers_and_is_to_end_ends(house: House) -> None:
+    ending = b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n"
+    async with house.serve() as port:
+        answer = await said(port, offering(asked(house)).replace(OFFER, ending))
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+async def test_many_offers_in_one_segment_are_all_ignored(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    async with house.serve() as port:
+        answer = await said(port, offering(request("/v0/feature_toggles")) * 1500, LAST)
+    assert statuses(answer) == [200] * 1501
+    assert not caplog.records
+
+
+async def test_who_wants_a_tunnel_is_refused(house: House) -> None:
+    async with house.serve() as port:
+        answer = await said(port, asked(house), b"CONNECT www.va.gov:443 HTTP/1.1\r\nHost: www.va.gov:443\r\n\r\n")
+    assert statuses(answer) == [200, 400]
 
 
 # -- the order of answers
