@@ -44,6 +44,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "too-many": (429, "Too many at once"),
     "invalid": (422, "It cannot be understood"),
     "invalid-plan": (422, "The plan cannot be used"),
+    "head-too-large": (431, "The address or the headers are too large"),
     "internal": (500, "Something is wrong with the service"),
     "stopped": (503, "Commands are stopped"),
     "unavailable": (503, "The log cannot be reached"),

@@ -13,18 +13,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.api.bodies import OTHER
+from services.api.problems import MEDIA_TYPE, encoded, failed
 from services.api.reads.wire import Reply
 
 Answers: TypeAlias = Callable[[bytes, bytes, dict[bytes, bytes], bytes], Reply | None]
 """Method, target (path and query), headers by their names in lower case, body -> the answer; None: not at once."""
 
+HEAD = 64 * 1024  # bytes of a request before its body, and of what comes within or behind it and is no body
+LINGER = 1.0  # seconds in which more is read and thrown away: a client that is still sending does not see an answer
+
+_NOTHING = -1
+_TOO_LONG = Reply(
+    431,
+    encoded(failed("head-too-large", f"at most {HEAD} bytes are read before a body")),
+    ((b"connection", b"close"),),
+    MEDIA_TYPE.encode(),
+)
 _STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+
+
+class TooLong(Exception):
+    """The head of a request is over its limit."""
+
+
+class _Deaf:
+    """A parser that finds nothing."""
+
+    def feed_data(self, data: bytes | memoryview) -> None:
+        pass
 
 
 class AtOnce(HttpToolsProtocol):
@@ -40,6 +62,7 @@ class AtOnce(HttpToolsProtocol):
         self._named: dict[bytes, bytes] = {}
         self._body: list[bytes] | None = None  # None: what is being read is uvicorn's
         self._size = 0
+        self._kept = 0  # bytes that the parser keeps to itself until they are whole; _NOTHING: no message is under way
         self._replies: list[Reply] = []
         self._dates: list[tuple[bytes, bytes]] | None = None
         self._date = b""
@@ -47,30 +70,58 @@ class AtOnce(HttpToolsProtocol):
     # -- what comes
 
     def data_received(self, data: bytes | memoryview) -> None:
+        if len(data) > HEAD:
+            for start in range(0, len(data), HEAD):
+                if not self.transport.is_closing():
+                    self.data_received(memoryview(data)[start : start + HEAD])
+            return
         self._unset_keepalive_if_required()
         try:
             while data:
                 try:
                     self.parser.feed_data(data)
-                    return
+                    break
                 except HttpParserUpgrade as offer:  # the parser has ended the message behind its head
                     data = memoryview(data)[offer.args[0] :]
                     self._read_without_offer()
-        except HttpParserError:
-            words = "Invalid HTTP request received."
-            self.logger.warning(words)
-            self.send_400_response(words)
+            if self._kept != _NOTHING:
+                self._keep(len(data))
+        except HttpParserError as error:
+            if isinstance(error.__context__, TooLong):
+                self._end_too_long()
+            else:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
 
     def _read_without_offer(self) -> None:
         """Have the same head read again, by a parser that does not stop behind it. Raises HttpParserError: CONNECT."""
-        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
-        if method == b"CONNECT":
+        if self.parser.get_method() == b"CONNECT":
             raise HttpParserError("there is no tunnel here")
-        lines = [b"%s %s HTTP/%s" % (method, self._url, version)]
-        lines += [b"%s: %s" % header for header in self._headers if header[0] != b"upgrade"]
+        head = self._head(but=b"upgrade")
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
-        self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
+        self.parser.feed_data(head)
+
+    def _head(self, but: bytes = b"") -> bytes:
+        """What was read of it, as it came; `but`: a header to leave out."""
+        parser = self.parser
+        lines = [b"%s %s HTTP/%s" % (parser.get_method(), self._url, parser.get_http_version().encode())]
+        lines += [b"%s: %s" % header for header in self._headers if header[0] != but]
+        return b"\r\n".join((*lines, b"", b""))
+
+    def _keep(self, size: int) -> None:
+        """Count a segment at whose end a message is under way: all of it, unless something has begun in it."""
+        self._kept += size if self._kept else 1
+        if self._kept > HEAD:
+            self._end_too_long()
+
+    def _end_too_long(self) -> None:
+        if self._idle():
+            self._replies.append(_TOO_LONG)
+            self._write()
+        self.parser = cast(HttpRequestParser, _Deaf())
+        self._kept = _NOTHING
+        self.loop.call_later(LINGER, self.transport.close)
 
     # -- what the parser finds
 
@@ -78,6 +129,7 @@ class AtOnce(HttpToolsProtocol):
         self._url = b""
         self._headers = []
         self._body = None
+        self._kept = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -86,6 +138,9 @@ class AtOnce(HttpToolsProtocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        if self._kept and len(self._head()) > HEAD:
+            raise TooLong
+        self._kept = 0
         if self.parser.should_upgrade():
             return  # it is read again
         if self._url.startswith(self._begins) and self._plain():
@@ -96,6 +151,7 @@ class AtOnce(HttpToolsProtocol):
             self._pass_on()
 
     def on_body(self, body: bytes) -> None:
+        self._kept = 0
         if self._body is None:
             super().on_body(body)
             return
@@ -105,6 +161,7 @@ class AtOnce(HttpToolsProtocol):
             self._pass_on()
 
     def on_message_complete(self) -> None:
+        self._kept = _NOTHING
         if self._body is not None:
             reply = self._answers(self.parser.get_method(), self._url, self._named, b"".join(self._body))
             if reply is not None:
@@ -130,11 +187,15 @@ class AtOnce(HttpToolsProtocol):
 
     # -- which way
 
+    def _idle(self) -> bool:
+        """Whether no answer is under way on this connection."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _plain(self) -> bool:
         """Whether nothing is under way on this connection, and it stays open."""
-        parser, cycle = self.parser, self.cycle
+        parser = self.parser
         return (
-            (cycle is None or cycle.response_complete)
+            self._idle()
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not self.flow.write_paused

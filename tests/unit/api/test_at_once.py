@@ -24,6 +24,7 @@ from events.facts import EVERYONE, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
 from services.api.app import Service, routes, server
 from services.api.bodies import OTHER, App, Receive, Scope, Send, bounded
+from services.api.reads.at_once import HEAD
 from services.api.reads.front import Front
 from services.people.tokens import Tokens
 from services.views.views import Views
@@ -378,6 +379,64 @@ async def test_who_wants_a_tunnel_is_refused(house: House) -> None:
     async with house.serve() as port:
         answer = await said(port, asked(house), b"CONNECT www.va.gov:443 HTTP/1.1\r\nHost: www.va.gov:443\r\n\r\n")
     assert statuses(answer) == [200, 400]
+
+
+# -- how long a head may be
+
+
+def in_segments(whole: bytes, size: int) -> list[bytes]:
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+
+HEADS = ("/v0/feature_toggles?cookie_id=", "/healthz?x=", "/v0/feature_toggles\r\nX: ", "/healthz\r\nX: ")
+
+
+@pytest.mark.parametrize("size", [256 * 1024, 1400])
+@pytest.mark.parametrize("target", HEADS)
+async def test_a_head_has_64_kibibytes(house: House, target: str, size: int) -> None:
+    """In the URL or in a header; the request before and the one behind it are answered as ever."""
+    target, _, header = target.partition("\r\n")
+    lines = [f"GET {target}", " HTTP/1.1", *([f"\r\n{header}"] if header else []), "\r\n\r\n"]
+    lines.insert(3 if header else 1, "a" * (HEAD - len("".join(lines))))
+    longest = "".join(lines).encode()
+    async with house.serve() as port:
+        assert len(longest) == HEAD
+        assert statuses(await said(port, *in_segments(asked(house) + longest + LAST, size))) == [200, 200, 200]
+        answer = await said(port, *in_segments(asked(house) + longest.replace(b"a" * 9, b"a" * 10) + LAST, size))
+    assert statuses(answer) == [200, 431]
+    assert b"/problems/head-too-large" in answer
+    assert b"connection: close" in answer
+
+
+ENDLESS = (
+    b"GET /v0/feature_toggles?",
+    b"GET /healthz HTTP/1.1\r\nX: ",
+    b"POST /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    b"POST /ofrep/v1/evaluate/flags/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\nX: ",
+    b"POST /ofrep/v1/evaluate/flags/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+)
+
+
+@pytest.mark.parametrize("begin", ENDLESS)
+async def test_what_is_no_body_is_not_read_without_end(house: House, begin: bytes) -> None:
+    """Also behind a body: a chunk's extension, a trailer. Where an answer is under way the connection just ends."""
+    async with house.serve() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for part in (begin, *in_segments(b"a" * 300_000, 1000)):
+            writer.write(part)
+        line = await asyncio.wait_for(reader.readline(), 5)
+        assert statuses(line) == ([] if begin.startswith(b"POST /healthz") else [431])
+        writer.write(b"a" * 8_000_000)
+        await reader.read()
+        writer.close()
+
+
+async def test_a_body_is_longer_than_a_head_may_be(house: House) -> None:
+    body = b"5\r\n     \r\n" * 12_000 + b"2\r\n{}\r\n0\r\n\r\n"
+    chunked = request(ONE, token=house.token, method="POST", transfer_encoding="chunked") + body
+    async with house.serve() as port:
+        for size in (256 * 1024, 1400):
+            assert statuses(await said(port, *in_segments(chunked + LAST, size))) == [200, 200]
 
 
 # -- the order of answers
