@@ -11,6 +11,7 @@ that nobody answers at once. An offer to go on in another protocol is never take
 
 from __future__ import annotations
 
+from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeAlias, cast
@@ -27,6 +28,7 @@ Answers: TypeAlias = Callable[[bytes, bytes, dict[bytes, bytes], bytes], Reply |
 
 HEAD = 64 * 1024  # bytes of a request before its body, and of what comes within or behind it and is no body
 LINGER = 1.0  # seconds in which more is read and thrown away: a client that is still sending does not see an answer
+PATIENCE = 10.0  # seconds between two looks at a connection; at the second one nobody waits any longer
 
 _NOTHING = -1
 _TOO_LONG = Reply(
@@ -63,9 +65,35 @@ class AtOnce(HttpToolsProtocol):
         self._body: list[bytes] | None = None  # None: what is being read is uvicorn's
         self._size = 0
         self._kept = 0  # bytes that the parser keeps to itself until they are whole; _NOTHING: no message is under way
+        self._looked: list[tuple[bytes, bytes]] | None = None  # the headers of the message that was waited for then
+        self._looks: TimerHandle | None = None
         self._replies: list[Reply] = []
         self._dates: list[tuple[bytes, bytes]] | None = None
         self._date = b""
+
+    # -- whose turn it is
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(cast(Transport, transport))
+        self._looks = self.loop.call_later(PATIENCE, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._looks:
+            self._looks.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """End the connection of who owes us the same message as at the last look, and has sent nothing of its body."""
+        if self._awaited() and self._looked is self._headers:
+            self.transport.close()
+            return
+        self._looked = self._headers
+        self._looks = self.loop.call_later(PATIENCE, self._look)
+
+    def _awaited(self) -> bool:
+        """Whether it is the client's turn, and no other timer says for how long."""
+        theirs = self._kept != _NOTHING or self._idle()
+        return theirs and self.timeout_keep_alive_task is None and not self.flow.read_paused
 
     # -- what comes
 
@@ -152,6 +180,7 @@ class AtOnce(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._kept = 0
+        self._looked = None
         if self._body is None:
             super().on_body(body)
             return

@@ -439,6 +439,75 @@ async def test_a_body_is_longer_than_a_head_may_be(house: House) -> None:
             assert statuses(await said(port, *in_segments(chunked + LAST, size))) == [200, 200]
 
 
+# -- how long a client is waited for
+
+
+UNFINISHED = (
+    b"",
+    b"\r\n",
+    b"GET /v0/fea",
+    b"GET /healthz HTTP/1.1\r\nX: ",
+    LAST[:-2],
+    request(ONE, "{}", token="TOKEN")[:-1],
+    request("/v1/rollouts", "{}")[:-1],
+)
+
+
+@pytest.mark.parametrize("after", [b"", request("/v0/feature_toggles"), request("/healthz")])
+@pytest.mark.parametrize("part", UNFINISHED)
+async def test_who_does_not_finish_a_request_is_not_waited_for(
+    house: House, part: bytes, after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent from the beginning, in a head, in a body, or between two requests."""
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.2)
+    part = part.replace(b"TOKEN", house.token.encode())
+    async with house.serve(timeout_keep_alive=1) as port:
+        assert statuses(await said(port, after + part)) == [200] * bool(after)
+
+
+async def test_a_head_that_comes_ever_so_slowly_is_not_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.3)
+    async with house.serve() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /v0/feature_toggles?")
+        ended = asyncio.create_task(reader.read())
+        for _ in range(200):
+            if ended.done():
+                break
+            writer.write(b"a")
+            await asyncio.sleep(0.02)
+        assert ended.done()
+        writer.close()
+
+
+async def test_a_body_that_comes_slowly_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.3)
+    async with house.serve() as port:
+        for target in (ONE, "/v1/rollouts"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head, _, body = asked(house, target, "u" * 20, connection="close").partition(b"\r\n\r\n")
+            writer.write(head + b"\r\n\r\n")
+            for at in range(0, len(body), 2):
+                writer.write(body[at : at + 2])
+                await asyncio.sleep(0.05)
+            assert statuses(await reader.read()) in ([200], [422])
+            writer.close()
+
+
+async def test_an_answer_is_waited_for_however_long_it_takes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.1)
+
+    async def slowly(self: Front, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1)
+        await Front.__call__(self, scope, receive, send)
+
+    monkeypatch.setattr(Counting, "__call__", slowly)
+    async with house.serve() as port:
+        assert statuses(await said(port, LAST)) == [200]
+
+
 # -- the order of answers
 
 
