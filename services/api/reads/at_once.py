@@ -12,11 +12,12 @@ that nobody answers at once. An offer to go on in another protocol is never take
 from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle, Transport
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Any, TypeAlias, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.api.bodies import OTHER
@@ -51,6 +52,18 @@ class _Deaf:
         pass
 
 
+class _Flow(FlowControl):
+    """Reads no further while requests wait for their turn: uvicorn would at each answer, and keep all of it."""
+
+    def __init__(self, transport: Transport, waiting: Collection[object]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
 class AtOnce(HttpToolsProtocol):
     """One connection."""
 
@@ -68,6 +81,7 @@ class AtOnce(HttpToolsProtocol):
         self._looked: list[tuple[bytes, bytes]] | None = None  # the headers of the message that was waited for then
         self._looks: TimerHandle | None = None
         self._replies: list[Reply] = []
+        self._queued = 0  # bytes of them
         self._dates: list[tuple[bytes, bytes]] | None = None
         self._date = b""
 
@@ -75,6 +89,7 @@ class AtOnce(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast(Transport, transport))
+        self.flow = _Flow(cast(Transport, transport), self.pipeline)
         self._looks = self.loop.call_later(PATIENCE, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -242,15 +257,21 @@ class AtOnce(HttpToolsProtocol):
             super().on_body(part)
 
     def _queue(self, reply: Reply) -> None:
-        """Written when all connections that something came on were read, so that a client is woken once."""
+        """Written when all connections that something came on were read, so that a client is woken once.
+
+        Many are written before: whether their client reads them is to be known before more is answered.
+        """
         if not self._replies:
             self.loop.call_soon(self._write)
         self._replies.append(reply)
+        self._queued += len(reply.body)
         self.on_response_complete()
+        if self._queued > HIGH_WATER_LIMIT:
+            self._write()
 
     def _write(self) -> None:
         """Before anything that comes after it on this connection: uvicorn's tasks begin later than this is called."""
-        replies, self._replies = self._replies, []
+        replies, self._replies, self._queued = self._replies, [], 0
         if not replies or self.transport.is_closing():
             return
         dates = self.server_state.default_headers

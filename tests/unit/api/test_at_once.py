@@ -19,12 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from events.facts import EVERYONE, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
 from services.api.app import Service, routes, server
 from services.api.bodies import OTHER, App, Receive, Scope, Send, bounded
-from services.api.reads.at_once import HEAD
+from services.api.reads.at_once import HEAD, AtOnce
 from services.api.reads.front import Front
 from services.people.tokens import Tokens
 from services.views.views import Views
@@ -567,6 +568,39 @@ async def test_a_client_that_does_not_read_is_not_answered_without_end(house: Ho
         answers = await asyncio.wait_for(reader.read(), 60)
         assert statuses(answers) == [200] * (100 * (sent + 1) + 1)
         writer.close()
+
+
+async def test_no_more_is_answered_at_once_than_a_connection_should_hold(house: House) -> None:
+    """What came in one segment may ask for far more than that; the rest is answered when this has been read."""
+    house.desk.flags.hear(replace(BUTTONS, revision=9, toggles=tuple(f"toggle_{n}" for n in range(500))), 9)
+    held = []
+    write = AtOnce._write
+
+    def written(self: AtOnce) -> None:
+        queued = sum(len(reply.body) for reply in self._replies)
+        write(self)
+        held.append(queued + self.transport.get_write_buffer_size())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AtOnce, "_write", written)
+        async with house.serve() as port:
+            answers = await said(port, asked(house, BULK) * 300 + LAST)
+    assert statuses(answers) == [200] * 301
+    assert max(held) < 2 * (HIGH_WATER_LIMIT + len(answers) / 300)
+
+
+async def test_no_more_is_read_while_requests_wait_for_their_turn(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(self: Front, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await Front.__call__(self, scope, receive, send)
+
+    monkeypatch.setattr(Counting, "__call__", slowly)
+    async with house.serve() as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**26)
+        assert await _pushed(writer, request("/healthz") * 1000, most=400) < 400
+        writer.transport.abort()
 
 
 async def _pushed(writer: asyncio.StreamWriter, some: bytes, most: int) -> int:
