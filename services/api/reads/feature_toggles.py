@@ -71,8 +71,8 @@ class FeatureToggles:
             raise Refused("method-not-allowed", "toggles are read here, by GET; commands switch them", _ALLOW)
         asker = await self._asker(read)
         moment = await self._moments.get(wanted(read))
-        names = read.query.get("features", "").strip()
-        return _these(moment, asker, names.rstrip(",").split(",")) if names else _every(moment, asker)
+        names = read.query.get("features", "").strip().rstrip(",")
+        return _these(moment, asker, names.split(",")) if names else _every(moment, asker)
 
     async def _asker(self, read: Read) -> Asker:
         """Raises Refused: 401 for a token that is unknown, and for naming a user without one."""

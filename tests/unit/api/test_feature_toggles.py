@@ -82,7 +82,10 @@ async def test_a_wrong_token_is_not_taken_for_none(page: httpx.AsyncClient) -> N
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("query", ["?&cookie_id=c1", "?cookie_id=c1", "?cookie_id=c1&features=", "?x=1&&cookie_id=c1"])
+@pytest.mark.parametrize(
+    "query",
+    ["?&cookie_id=c1", "?cookie_id=c1", "?cookie_id=c1&features=", "?features=,&cookie_id=c1", "?x=1&&cookie_id=c1"],
+)
 async def test_a_cookie_counts_where_cookies_are_the_plans_actors(
     page: httpx.AsyncClient, desk: Desk, query: str
 ) -> None:
