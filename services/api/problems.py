@@ -39,6 +39,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "command-id-reused": (409, "This command id was used for something else"),
     "conflict": (409, "It contradicts what is there"),
     "erased": (410, "It cannot be known any more"),
+    "gone": (410, "The pin is not kept any more"),
     "too-large": (413, "Too large"),
     "unsupported-media-type": (415, "This kind of content is not understood"),
     "too-many": (429, "Too many at once"),

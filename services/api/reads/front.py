@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
-
 from services.api.bodies import App, Disconnected, Receive, Scope, Send
-from services.api.problems import MEDIA_TYPE, TITLES, Problem
+from services.api.problems import MEDIA_TYPE, encoded, failed
 from services.api.reads import feature_toggles, flipper, ofrep
 from services.api.reads.feature_toggles import USER_HEADER, FeatureToggles
 from services.api.reads.flipper import Flipper
@@ -114,10 +112,10 @@ async def _handled(handle: Handler, read: Read, send: Send) -> None:
     except Disconnected:
         return
     except Refused as refused:
-        problem = Problem(f"/problems/{refused.slug}", refused.words, refused.status, refused.words)
-        reply = Reply(refused.status, msgspec.json.encode(problem), refused.headers, MEDIA_TYPE.encode())
+        body = encoded(failed(refused.slug, refused.words))
+        reply = Reply(refused.status, body, refused.headers, MEDIA_TYPE.encode())
     except Exception:
         logger.exception("%s %s failed", read.method, read.path)
-        problem = Problem("/problems/internal", TITLES["internal"][1], 500, "the service's own log says what happened")
-        reply = Reply(500, msgspec.json.encode(problem), (), MEDIA_TYPE.encode())
+        body = encoded(failed("internal", "the service's own log says what happened"))
+        reply = Reply(500, body, (), MEDIA_TYPE.encode())
     await answer(read, reply, send)

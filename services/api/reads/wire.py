@@ -34,7 +34,7 @@ class Refused(Exception):
         self.headers = headers
 
 
-_STATUS = {"context": 400, "gone": 410}
+_STATUS = {"context": 400}
 
 
 class Reply:
