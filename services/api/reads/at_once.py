@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.api.bodies import OTHER
 from services.api.problems import MEDIA_TYPE, encoded, failed
-from services.api.reads.wire import Reply
+from services.api.reads.wire import Reply, by_name
 
 Answers: TypeAlias = Callable[[bytes, bytes, dict[bytes, bytes], bytes], Reply | None]
 """Method, target (path and query), headers by their names in lower case, body -> the answer; None: not at once."""
@@ -187,7 +187,7 @@ class AtOnce(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # it is read again
         if self._url.startswith(self._begins) and self._plain():
-            self._named = dict(self._headers)
+            self._named = by_name(self._headers)
             self._body = None if b"expect" in self._named else []
             self._size = 0
         if self._body is None:

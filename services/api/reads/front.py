@@ -20,7 +20,7 @@ from services.api.reads.stream import Stream
 from services.api.reads.tickets import Tickets
 from services.api.reads.waiting import without_waiting
 from services.api.reads.who import Readers
-from services.api.reads.wire import Handler, Read, Refused, Reply, answer
+from services.api.reads.wire import Handler, Read, Refused, Reply, answer, by_name
 from services.api.service import Service
 
 logger = logging.getLogger("cutover.flags")
@@ -100,7 +100,7 @@ class Front:
                 path = "/" + path.lstrip("/")
             for prefix, handle in self._rooms:
                 if path.startswith(prefix):
-                    read = Read(scope["method"], path, scope["query_string"], dict(scope["headers"]), receive)
+                    read = Read(scope["method"], path, scope["query_string"], by_name(scope["headers"]), receive)
                     await _handled(handle, read, send)
                     return
         await self._behind(scope, receive, send)

@@ -286,6 +286,16 @@ async def test_a_body_over_the_limit_goes_the_other_way_and_is_refused(house: Ho
     assert house.app.by_asgi == 1
 
 
+async def test_etags_may_come_in_several_lines_whichever_way_they_go(house: House) -> None:
+    for target in (BULK, "/ofrep/v1/evaluate/%66lags"):
+        async with house.serve() as port:
+            etag = re.findall(r"etag: (.*)\r\n", (await said(port, asked(house, BULK), LAST)).decode())[0]
+            ours, another = f"If-None-Match: {etag}\r\n", 'If-None-Match: "r1-0123456789abcdef"\r\n'
+            for lines in (ours + another, another + ours):
+                read = asked(house, target).replace(b"Content-Length", lines.encode() + b"Content-Length")
+                assert statuses(await said(port, read, LAST)) == [304, 200]
+
+
 async def test_what_waits_goes_the_other_way_and_nothing_has_happened_before(house: House) -> None:
     async with house.serve() as port:
         house.book._read_at = None  # the tokens are to be read again
