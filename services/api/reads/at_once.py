@@ -60,7 +60,7 @@ class _Flow(FlowControl):
         self._waiting = waiting
 
     def resume_reading(self) -> None:
-        if not self._waiting:
+        if self.read_paused and not self._waiting:
             super().resume_reading()
 
 
@@ -81,7 +81,7 @@ class AtOnce(HttpToolsProtocol):
         self._looked: list[tuple[bytes, bytes]] | None = None  # the headers of the message that was waited for then
         self._looks: TimerHandle | None = None
         self._replies: list[Reply] = []
-        self._queued = 0  # bytes of them
+        self._queued = 0  # bytes of them, but for the first
         self._dates: list[tuple[bytes, bytes]] | None = None
         self._date = b""
 
@@ -153,8 +153,11 @@ class AtOnce(HttpToolsProtocol):
         return b"\r\n".join((*lines, b"", b""))
 
     def _keep(self, size: int) -> None:
-        """Count a segment at whose end a message is under way: all of it, unless something has begun in it."""
-        self._kept += size if self._kept else 1
+        """Count a segment at whose end a message is under way: all of it, unless something has come whole in it."""
+        if not self._kept:
+            self._kept, self._looked = 1, None
+            return
+        self._kept += size
         if self._kept > HEAD:
             self._end_too_long()
 
@@ -181,13 +184,16 @@ class AtOnce(HttpToolsProtocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self._kept and len(self._head()) > HEAD:
-            raise TooLong
-        self._kept = 0
+        if self._kept:
+            if len(self._head()) > HEAD:
+                raise TooLong
+            self._kept = 0
         if self.parser.should_upgrade():
             return  # it is read again
         if self._url.startswith(self._begins) and self._plain():
-            self._named = by_name(self._headers)
+            self._named = dict(self._headers)
+            if len(self._named) < len(self._headers):
+                self._named = by_name(self._headers)
             self._body = None if b"expect" in self._named else []
             self._size = 0
         if self._body is None:
@@ -195,7 +201,6 @@ class AtOnce(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._kept = 0
-        self._looked = None
         if self._body is None:
             super().on_body(body)
             return
@@ -237,9 +242,9 @@ class AtOnce(HttpToolsProtocol):
 
     def _plain(self) -> bool:
         """Whether nothing is under way on this connection, and it stays open."""
-        parser = self.parser
+        parser, cycle = self.parser, self.cycle
         return (
-            self._idle()
+            (cycle is None or cycle.response_complete)
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not self.flow.write_paused
@@ -261,11 +266,12 @@ class AtOnce(HttpToolsProtocol):
 
         Many are written before: whether their client reads them is to be known before more is answered.
         """
-        if not self._replies:
-            self.loop.call_soon(self._write)
         self._replies.append(reply)
-        self._queued += len(reply.body)
         self.on_response_complete()
+        if len(self._replies) == 1:
+            self.loop.call_soon(self._write)
+            return
+        self._queued += len(reply.body)
         if self._queued > HIGH_WATER_LIMIT:
             self._write()
 

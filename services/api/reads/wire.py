@@ -89,7 +89,7 @@ async def nothing_more() -> Message:
 def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Of several lines with one name the last; but ETags may be spread over several (RFC 9110, 5.3)."""
     found = dict(headers)
-    if len(found) < len(headers) and NONE_MATCH in found:
+    if NONE_MATCH in found:
         found[NONE_MATCH] = b", ".join(value for name, value in headers if name == NONE_MATCH)
     return found
 
