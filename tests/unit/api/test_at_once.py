@@ -476,6 +476,18 @@ async def test_who_does_not_finish_a_request_is_not_waited_for(
         assert statuses(await said(port, after + part)) == [200] * bool(after)
 
 
+async def test_an_empty_line_after_an_answer_keeps_no_connection(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.2)
+    async with house.serve() as port:
+        for read in (asked(house), asked(house, BULK + "/%61")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(read)
+            await reader.readuntil(b"}}")
+            writer.write(b"\r\n")
+            assert await asyncio.wait_for(reader.read(), 3) == b""
+            writer.close()
+
+
 async def test_a_head_that_comes_ever_so_slowly_is_not_waited_for(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
