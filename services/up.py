@@ -21,6 +21,7 @@ import uvicorn
 from faststream.nats import NatsBroker
 from sqlalchemy import Engine as Database
 
+from services import descriptors
 from services.analysis.house import Measuring
 from services.analysis.monitor import Monitor
 from services.api.app import make_app, server
@@ -265,6 +266,7 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
         Notarized(house.log, CheckpointStream(house.connection), house.settings.data),
         house.settings.public_url,
     )
+    descriptors.take_all()
     app = make_app(service)
     http = _Http(server(app, house.settings.host, house.settings.port).config, app.close)
     house.checks.append(lambda: () if http.started else ("HTTP is not listening yet",))

@@ -35,6 +35,8 @@ from services.api.reads.at_once import AtOnce
 from services.api.reads.front import AT_ONCE, Front
 from services.api.service import Service
 
+KEEP_ALIVE = 65  # seconds; load balancers keep theirs for 60, and must not send into one that is being closed
+
 __all__ = ["Service", "make_app", "server"]
 
 
@@ -99,6 +101,7 @@ def server(app: App, host: str, port: int) -> uvicorn.Server:
             port=port,
             http=cast(Any, http),
             access_log=False,
+            timeout_keep_alive=KEEP_ALIVE,
             server_header=False,
             log_level="warning",
             log_config=None,

@@ -6,8 +6,12 @@ Two API processes answer: what one has told, the other never contradicts.
 from __future__ import annotations
 
 import json
+import resource
+import socket
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -157,3 +161,28 @@ def test_a_service_that_stops_ends_its_streams_and_has_told_nobody_their_tickets
     watching.join()
     listener.close()
     assert page.stream.split("ticket=")[1] not in second_api.output()
+
+
+def test_however_many_listen_there_is_room_for_commands(tmp_path: Path) -> None:
+    """The service takes the descriptors that it may have, and gives half of them to streams."""
+    files = resource.RLIMIT_NOFILE
+    soft, hard = resource.getrlimit(files)
+    service = ServiceProcess(tmp_path / "data")
+    with ExitStack() as stack:
+        stack.callback(service.close)
+        stack.callback(resource.setrlimit, files, (soft, hard))
+        resource.setrlimit(files, (256, hard))
+        service.start()
+        assert resource.prlimit(service.pid, files) == (hard, hard)
+        resource.prlimit(service.pid, files, (200, hard))
+        page = Poller(service.client(), "vera")
+        page.poll()
+        answers = [_opened(stack, service, page.stream) for _ in range(101)]
+        assert [answer[:12] for answer in answers] == [b"HTTP/1.1 200"] * 100 + [b"HTTP/1.1 429"]
+        Release(service, small_plan())
+
+
+def _opened(stack: ExitStack, service: ServiceProcess, url: str) -> bytes:
+    listening = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 5))
+    listening.sendall(f"GET {url} HTTP/1.1\r\nHost: cutover.test\r\n\r\n".encode())
+    return listening.recv(1000)

@@ -71,9 +71,8 @@ class FeatureToggles:
             raise Refused("method-not-allowed", "toggles are read here, by GET; commands switch them", _ALLOW)
         asker = await self._asker(read)
         moment = await self._moments.get(wanted(read))
-        names = read.query.get("features", "").strip()
-        body = _these(moment, asker, names.rstrip(",").split(",")) if names else _every(moment, asker)
-        return Reply(200, body, about(moment))
+        names = read.query.get("features", "").strip().rstrip(",")
+        return _these(moment, asker, names.split(",")) if names else _every(moment, asker)
 
     async def _asker(self, read: Read) -> Asker:
         """Raises Refused: 401 for a token that is unknown, and for naming a user without one."""
@@ -87,21 +86,19 @@ class FeatureToggles:
         return Asker(False, cookie, "", {})
 
 
-def _every(moment: Moment, asker: Asker) -> bytes:
+def _every(moment: Moment, asker: Asker) -> Reply:
     """Every toggle twice, in camel and in snake case."""
     groups = [snapshot for snapshot in moment.snapshots.values() if asker.sees(snapshot)]
     found = tuple(_value(moment, snapshot, asker) for snapshot in groups)
 
-    def made() -> bytes:
-        pairs = zip(groups, found, strict=True)
-        return _body(
-            Feature(name, value) for group, value in pairs for key in group.toggles for name in (camelize(key), key)
-        )
+    def made() -> Reply:
+        values = [(key, value) for group, value in zip(groups, found, strict=True) for key in group.toggles]
+        return _reply(moment, (Feature(name, value) for key, value in values for name in (camelize(key), key)))
 
     return moment.once((READER, asker.known, found), made)
 
 
-def _these(moment: Moment, asker: Asker, names: list[str]) -> bytes:
+def _these(moment: Moment, asker: Asker, names: list[str]) -> Reply:
     """One each, by the name that was sent; what nobody has is off."""
     values: dict[str, bool] = {}
     features = []
@@ -113,12 +110,13 @@ def _these(moment: Moment, asker: Asker, names: list[str]) -> bytes:
                 values[snapshot.rollout] = _value(moment, snapshot, asker)
             value = values[snapshot.rollout]
         features.append(Feature(name, value))
-    return _body(features)
+    return _reply(moment, features)
 
 
 def _value(moment: Moment, snapshot: FlagSnapshot, asker: Asker) -> bool:
     return moment.answer(snapshot, asker.actor(snapshot), asker.attributes).value
 
 
-def _body(features: Iterable[Feature]) -> bytes:
-    return _encode({"data": {"type": "feature_toggles", "features": [*features]}})
+def _reply(moment: Moment, features: Iterable[Feature]) -> Reply:
+    body = _encode({"data": {"type": "feature_toggles", "features": [*features]}})
+    return Reply(200, body, about(moment))

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
-
 from services.api.bodies import App, Disconnected, Receive, Scope, Send
-from services.api.problems import MEDIA_TYPE, TITLES, Problem
+from services.api.problems import MEDIA_TYPE, encoded, failed
 from services.api.reads import feature_toggles, flipper, ofrep
 from services.api.reads.feature_toggles import USER_HEADER, FeatureToggles
 from services.api.reads.flipper import Flipper
@@ -22,7 +20,7 @@ from services.api.reads.stream import Stream
 from services.api.reads.tickets import Tickets
 from services.api.reads.waiting import without_waiting
 from services.api.reads.who import Readers
-from services.api.reads.wire import Handler, Read, Refused, Reply, answer
+from services.api.reads.wire import Handler, Read, Refused, Reply, answer, by_name
 from services.api.service import Service
 
 logger = logging.getLogger("cutover.flags")
@@ -102,7 +100,7 @@ class Front:
                 path = "/" + path.lstrip("/")
             for prefix, handle in self._rooms:
                 if path.startswith(prefix):
-                    read = Read(scope["method"], path, scope["query_string"], dict(scope["headers"]), receive)
+                    read = Read(scope["method"], path, scope["query_string"], by_name(scope["headers"]), receive)
                     await _handled(handle, read, send)
                     return
         await self._behind(scope, receive, send)
@@ -114,10 +112,10 @@ async def _handled(handle: Handler, read: Read, send: Send) -> None:
     except Disconnected:
         return
     except Refused as refused:
-        problem = Problem(f"/problems/{refused.slug}", refused.words, refused.status, refused.words)
-        reply = Reply(refused.status, msgspec.json.encode(problem), refused.headers, MEDIA_TYPE.encode())
+        body = encoded(failed(refused.slug, refused.words))
+        reply = Reply(refused.status, body, refused.headers, MEDIA_TYPE.encode())
     except Exception:
         logger.exception("%s %s failed", read.method, read.path)
-        problem = Problem("/problems/internal", TITLES["internal"][1], 500, "the service's own log says what happened")
-        reply = Reply(500, msgspec.json.encode(problem), (), MEDIA_TYPE.encode())
+        body = encoded(failed("internal", "the service's own log says what happened"))
+        reply = Reply(500, body, (), MEDIA_TYPE.encode())
     await answer(read, reply, send)

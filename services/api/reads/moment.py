@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from projections.flags import Answer, FlagSnapshot, evaluate
 from services.api.reads.pins import EPOCH, Pin, parsed
 from services.api.reads.waiting import before_waiting
-from services.api.reads.wire import Refused
+from services.api.reads.wire import Refused, Reply
 from services.api.service import ReadsFlags
 from services.flags.states import KEPT_FOR, FlagState
 
@@ -25,6 +25,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _KEPT_FOR = timedelta(seconds=KEPT_FOR)
 _MOST_PINNED = 64
 MOST_ENCODED = 4096  # answers that are kept encoded
+ROOM = 16 * 1024 * 1024  # bytes of them
+_ROOM_PINNED = 1024 * 1024  # of a moment that is not the newest
 
 Made = TypeVar("Made")
 
@@ -35,10 +37,15 @@ class Moment:
     It `ends` at the next edge, and after an hour: nothing that was made of it is older.
     """
 
-    __slots__ = ("_encoded", "_hmac", "at", "ends", "pin", "stale_since", "state", "until")
+    __slots__ = ("_encoded", "_hmac", "_room", "_size", "at", "ends", "pin", "stale_since", "state", "until")
 
     def __init__(
-        self, state: FlagState, at: datetime, stale_since: datetime | None, hmac: Callable[[str], str]
+        self,
+        state: FlagState,
+        at: datetime,
+        stale_since: datetime | None,
+        hmac: Callable[[str], str],
+        room: int = ROOM,
     ) -> None:
         self.state = state
         self.at = state.edge_upto(at) or EPOCH
@@ -48,6 +55,8 @@ class Moment:
         self.pin = str(Pin(state.revision, self.at))
         self._hmac = hmac
         self._encoded: dict[Hashable, Any] = {}
+        self._room = room
+        self._size = 0
 
     @property
     def revision(self) -> int:
@@ -70,10 +79,25 @@ class Moment:
         """What was made of this moment under that key, made now if it was not. A key begins with its protocol."""
         made: Made | None = self._encoded.get(key)
         if made is None:
-            if len(self._encoded) >= MOST_ENCODED:
+            made = make()
+            if len(self._encoded) >= MOST_ENCODED or self._size >= self._room:
                 self._encoded.clear()
-            made = self._encoded[key] = make()
+                self._size = 0
+            self._encoded[key] = made
+            self._size += _bytes_of(made)
         return made
+
+
+def _bytes_of(made: object) -> int:
+    """What a body takes, or all of several."""
+    match made:
+        case bytes():
+            return len(made)
+        case Reply():
+            return len(made.body)
+        case tuple():
+            return sum(map(_bytes_of, made))
+    return 0
 
 
 class Wanted(NamedTuple):
@@ -94,7 +118,7 @@ class Moments:
         self._flags = flags
         self._hmac = hmac
         self._newest: Moment | None = None
-        self._pinned: dict[str, Moment] = {}
+        self._pinned: dict[tuple[int, datetime], Moment] = {}
         self.given: Moment | None = None
         """What `get` gave last."""
 
@@ -136,22 +160,22 @@ class Moments:
         state = self._flags.past(pin.revision)
         if state is None:
             raise _gone(pin, newest.revision)
-        if pin.time is None:
-            return (
-                newest if state is newest.state else Moment(state, self._flags.time(), newest.stale_since, self._hmac)
-            )
-        return self._pinned_at(pin, state, newest)
+        at = state.edge_upto(pin.time or self._flags.time()) or EPOCH
+        if state is newest.state and at == newest.at:
+            return newest
+        moment = self._pinned_at(at, state, newest.stale_since)
+        if moment.until is not None and moment.until + _KEPT_FOR <= self._flags.time():
+            raise _gone(pin, newest.revision)  # a window that closed is not opened again by an old pin
+        return moment
 
-    def _pinned_at(self, pin: Pin, state: FlagState, newest: Moment) -> Moment:
-        """A window that closed more than five minutes ago is not opened again by an old pin."""
-        assert pin.time is not None
-        moment = self._pinned.get(str(pin))
-        if moment is None or moment.state is not state or moment.stale_since != newest.stale_since:
-            moment = self._pinned[str(pin)] = Moment(state, pin.time, newest.stale_since, self._hmac)
+    def _pinned_at(self, at: datetime, state: FlagState, stale_since: datetime | None) -> Moment:
+        """One for all pins between two edges."""
+        key = state.revision, at
+        moment = self._pinned.get(key)
+        if moment is None or moment.state is not state or moment.stale_since != stale_since:
+            moment = self._pinned[key] = Moment(state, at, stale_since, self._hmac, _ROOM_PINNED)
             while len(self._pinned) > _MOST_PINNED:
                 self._pinned.pop(next(iter(self._pinned)))
-        if moment.until is not None and moment.until + _KEPT_FOR <= self._flags.time():
-            raise _gone(pin, newest.revision)
         return moment
 
     async def _arrived(self, revision: int, time: datetime) -> None:

@@ -15,6 +15,7 @@ from datetime import datetime
 
 import msgspec
 
+from services import descriptors
 from services.api.bodies import Send
 from services.api.reads.moment import RETRY, Moment, Moments
 from services.api.reads.pins import Pin, parsed
@@ -25,7 +26,7 @@ from services.api.service import ReadsFlags
 
 BEAT = 15.0  # seconds between signs of life, and between looks at whether the listener may still listen
 LONGEST_SLEEP = 1.0  # seconds; the clock that windows go by may run faster than ours
-MOST = 5_000  # streams of one process
+MOST = 5_000  # streams of one process; half of its descriptors at most, so that commands can connect
 LATER = ((b"retry-after", b"30"),)
 CONTENT_TYPE = b"text/event-stream"
 _UNBUFFERED = ((b"x-accel-buffering", b"no"),)
@@ -70,8 +71,8 @@ class Stream:
             raise Refused("unauthorized", "whoever this stream's URL was made for has no live token any more")
         if self._closed:
             raise Refused("not-ready", "the service is stopping", RETRY)
-        if len(self._listeners) >= MOST:
-            raise Refused("too-many", f"{MOST} streams are open here: ask again, or poll", LATER)
+        if len(self._listeners) >= min(MOST, descriptors.most() // 2):
+            raise Refused("too-many", f"{len(self._listeners)} streams are open here: ask again, or poll", LATER)
         if not self._listeners:
             self._ring(self._moments.now())
         seen = parsed(read.headers.get(b"last-event-id", b"").decode("latin-1"))

@@ -5,7 +5,7 @@ One rule: nothing of a request is looked at twice, and what an answer always has
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from copy import copy
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -15,6 +15,7 @@ from services.api.problems import TITLES
 from services.api.reads import cors
 
 JSON = b"application/json"
+NONE_MATCH = b"if-none-match"
 MOST_FIELDS = 100  # of a query
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -34,7 +35,7 @@ class Refused(Exception):
         self.headers = headers
 
 
-_STATUS = {"context": 400, "gone": 410}
+_STATUS = {"context": 400}
 
 
 class Reply:
@@ -83,6 +84,14 @@ class Reply:
 async def nothing_more() -> Message:
     """What is received from a client that has sent everything."""
     return {"type": "http.disconnect"}
+
+
+def by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Of several lines with one name the last; but ETags may be spread over several (RFC 9110, 5.3)."""
+    found = dict(headers)
+    if NONE_MATCH in found:
+        found[NONE_MATCH] = b", ".join(value for name, value in headers if name == NONE_MATCH)
+    return found
 
 
 class Read:

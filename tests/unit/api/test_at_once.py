@@ -19,11 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from events.facts import EVERYONE, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
 from services.api.app import Service, routes, server
 from services.api.bodies import OTHER, App, Receive, Scope, Send, bounded
+from services.api.reads.at_once import HEAD, AtOnce
 from services.api.reads.front import Front
 from services.people.tokens import Tokens
 from services.views.views import Views
@@ -120,6 +122,11 @@ async def said(port: int, *parts: bytes, eof: bool = False) -> bytes:
         return b""
     finally:
         writer.close()
+
+
+def cut(whole: bytes, places: list[int]) -> list[bytes]:
+    ends = [0, *sorted(min(place, len(whole)) for place in places), len(whole)]
+    return [whole[a:b] for a, b in pairwise(ends) if a < b]
 
 
 def statuses(answers: bytes) -> list[int]:
@@ -236,8 +243,7 @@ def test_it_says_the_same_as_by_asgi_whatever_is_sent_and_however_it_is_cut(
 ) -> None:
     house, port, plain_port = twins
     whole = b"".join(message.encoded(house.token) for message in sent) + LAST
-    ends = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    parts = [whole[a:b] for a, b in pairwise(ends) if a < b]
+    parts = cut(whole, cuts)
 
     async def both() -> tuple[bytes, bytes]:
         return await said(port, *parts), await said(plain_port, *parts)
@@ -280,11 +286,14 @@ async def test_a_body_over_the_limit_goes_the_other_way_and_is_refused(house: Ho
     assert house.app.by_asgi == 1
 
 
-async def test_who_wants_another_protocol_goes_the_other_way(house: House) -> None:
-    async with house.serve() as port:
-        read = asked(house, upgrade="h2c", connection="Upgrade")
-        assert statuses(await said(port, read, eof=True)) == [200]
-    assert house.app.by_asgi == 1
+async def test_etags_may_come_in_several_lines_whichever_way_they_go(house: House) -> None:
+    for target in (BULK, "/ofrep/v1/evaluate/%66lags"):
+        async with house.serve() as port:
+            etag = re.findall(r"etag: (.*)\r\n", (await said(port, asked(house, BULK), LAST)).decode())[0]
+            ours, another = f"If-None-Match: {etag}\r\n", 'If-None-Match: "r1-0123456789abcdef"\r\n'
+            for lines in (ours + another, another + ours):
+                read = asked(house, target).replace(b"Content-Length", lines.encode() + b"Content-Length")
+                assert statuses(await said(port, read, LAST)) == [304, 200]
 
 
 async def test_what_waits_goes_the_other_way_and_nothing_has_happened_before(house: House) -> None:
@@ -310,6 +319,216 @@ async def test_a_failure_is_logged_once_and_ends_no_connection(
     async with house.serve() as port:
         assert statuses(await said(port, request("/v0/feature_toggles"), LAST)) == [500, 200]
     assert caplog.text.count("ZeroDivisionError") == 1
+
+
+# -- an offer to change to another protocol
+
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+
+
+def offering(message: bytes) -> bytes:
+    """The same request as Java's HttpClient and `curl --http2` send it."""
+    line, end, rest = message.partition(b"\r\n")
+    return line + end + OFFER + rest
+
+
+@given(
+    sent=st.lists(st.tuples(messages(), st.booleans()), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, 1500), max_size=3),
+)
+def test_an_offer_changes_nothing_whatever_is_sent_and_however_it_is_cut(
+    twins: tuple[House, int, int], sent: list[tuple[Message, bool]], cuts: list[int]
+) -> None:
+    house, port, _ = twins
+    plain = [message.encoded(house.token) for message, _ in sent]
+    offered = [offering(each) if offers else each for each, (_, offers) in zip(plain, sent, strict=True)]
+
+    async def both() -> tuple[bytes, bytes]:
+        return await said(port, *cut(b"".join(offered) + LAST, cuts)), await said(port, b"".join(plain) + LAST)
+
+    answer, plain_answer = asyncio.run(both())
+    assert answer == plain_answer
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_a_read_that_offers_is_answered_at_once_with_what_its_body_asks_for(house: House, apart: bool) -> None:
+    head, _, body = offering(asked(house, user="u3")).partition(b"\r\n\r\n")
+    parts = (head + b"\r\n\r\n", body) if apart else (head + b"\r\n\r\n" + body,)
+    async with house.serve() as port:
+        answer = await said(port, *parts, *parts, LAST)
+        assert answer == await said(port, asked(house, user="u3") * 2, LAST)
+    assert b'"value":true' in answer
+    assert house.app.by_asgi == 2  # both of /healthz
+
+
+@pytest.mark.parametrize("path", ["/v1/rollouts", "/v1/rollouts/vaos/commands", "/v1/signals"])
+async def test_the_body_of_a_command_or_a_signal_that_offers_is_read(house: House, path: str) -> None:
+    token = house.book.add("morgan", "release_manager", (), by="root")
+    for body in ("{}", "[", '{"type": "note", "text": "x"}'):
+        plain = request(path, body, token=token, content_type="application/json")
+        async with house.serve() as port:
+            assert await said(port, offering(plain), LAST) == await said(port, plain, LAST)
+
+
+async def test_a_connection_that_offers_and_is_to_end_ends(house: House) -> None:
+    ending = b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n"
+    async with house.serve() as port:
+        answer = await said(port, offering(asked(house)).replace(OFFER, ending))
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+async def test_many_offers_in_one_segment_are_all_ignored(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    async with house.serve() as port:
+        answer = await said(port, offering(request("/v0/feature_toggles")) * 1500, LAST)
+    assert statuses(answer) == [200] * 1501
+    assert not caplog.records
+
+
+async def test_who_wants_a_tunnel_is_refused(house: House) -> None:
+    async with house.serve() as port:
+        answer = await said(port, asked(house), b"CONNECT www.va.gov:443 HTTP/1.1\r\nHost: www.va.gov:443\r\n\r\n")
+    assert statuses(answer) == [200, 400]
+
+
+# -- how long a head may be
+
+
+def in_segments(whole: bytes, size: int) -> list[bytes]:
+    return [whole[at : at + size] for at in range(0, len(whole), size)]
+
+
+HEADS = ("/v0/feature_toggles?cookie_id=", "/healthz?x=", "/v0/feature_toggles\r\nX: ", "/healthz\r\nX: ")
+
+
+@pytest.mark.parametrize("size", [256 * 1024, 1400])
+@pytest.mark.parametrize("target", HEADS)
+async def test_a_head_has_64_kibibytes(house: House, target: str, size: int) -> None:
+    """In the URL or in a header; the request before and the one behind it are answered as ever."""
+    target, _, header = target.partition("\r\n")
+    lines = [f"GET {target}", " HTTP/1.1", *([f"\r\n{header}"] if header else []), "\r\n\r\n"]
+    lines.insert(3 if header else 1, "a" * (HEAD - len("".join(lines))))
+    longest = "".join(lines).encode()
+    async with house.serve() as port:
+        assert len(longest) == HEAD
+        assert statuses(await said(port, *in_segments(asked(house) + longest + LAST, size))) == [200, 200, 200]
+        answer = await said(port, *in_segments(asked(house) + longest.replace(b"a" * 9, b"a" * 10) + LAST, size))
+    assert statuses(answer) == [200, 431]
+    assert b"/problems/head-too-large" in answer
+    assert b"connection: close" in answer
+
+
+ENDLESS = (
+    b"GET /v0/feature_toggles?",
+    b"GET /healthz HTTP/1.1\r\nX: ",
+    b"POST /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    b"POST /ofrep/v1/evaluate/flags/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\nX: ",
+    b"POST /ofrep/v1/evaluate/flags/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+)
+
+
+@pytest.mark.parametrize("begin", ENDLESS)
+async def test_what_is_no_body_is_not_read_without_end(house: House, begin: bytes) -> None:
+    """Also behind a body: a chunk's extension, a trailer. Where an answer is under way the connection just ends."""
+    async with house.serve() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for part in (begin, *in_segments(b"a" * 300_000, 1000)):
+            writer.write(part)
+        line = await asyncio.wait_for(reader.readline(), 5)
+        assert statuses(line) == ([] if begin.startswith(b"POST /healthz") else [431])
+        writer.write(b"a" * 8_000_000)
+        await reader.read()
+        writer.close()
+
+
+async def test_a_body_is_longer_than_a_head_may_be(house: House) -> None:
+    body = b"5\r\n     \r\n" * 12_000 + b"2\r\n{}\r\n0\r\n\r\n"
+    chunked = request(ONE, token=house.token, method="POST", transfer_encoding="chunked") + body
+    async with house.serve() as port:
+        for size in (256 * 1024, 1400):
+            assert statuses(await said(port, *in_segments(chunked + LAST, size))) == [200, 200]
+
+
+# -- how long a client is waited for
+
+
+UNFINISHED = (
+    b"",
+    b"\r\n",
+    b"GET /v0/fea",
+    b"GET /healthz HTTP/1.1\r\nX: ",
+    LAST[:-2],
+    request(ONE, "{}", token="TOKEN")[:-1],
+    request("/v1/rollouts", "{}")[:-1],
+)
+
+
+@pytest.mark.parametrize("after", [b"", request("/v0/feature_toggles"), request("/healthz")])
+@pytest.mark.parametrize("part", UNFINISHED)
+async def test_who_does_not_finish_a_request_is_not_waited_for(
+    house: House, part: bytes, after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent from the beginning, in a head, in a body, or between two requests."""
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.2)
+    part = part.replace(b"TOKEN", house.token.encode())
+    async with house.serve(timeout_keep_alive=1) as port:
+        assert statuses(await said(port, after + part)) == [200] * bool(after)
+
+
+async def test_an_empty_line_after_an_answer_keeps_no_connection(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.2)
+    async with house.serve() as port:
+        for read in (asked(house), asked(house, BULK + "/%61")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(read)
+            await reader.readuntil(b"}}")
+            writer.write(b"\r\n")
+            assert await asyncio.wait_for(reader.read(), 3) == b""
+            writer.close()
+
+
+async def test_a_head_that_comes_ever_so_slowly_is_not_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.3)
+    async with house.serve() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /v0/feature_toggles?")
+        ended = asyncio.create_task(reader.read())
+        for _ in range(200):
+            if ended.done():
+                break
+            writer.write(b"a")
+            await asyncio.sleep(0.02)
+        assert ended.done()
+        writer.close()
+
+
+async def test_a_body_that_comes_slowly_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.3)
+    async with house.serve() as port:
+        for target in (ONE, "/v1/rollouts"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head, _, body = asked(house, target, "u" * 20, connection="close").partition(b"\r\n\r\n")
+            writer.write(head + b"\r\n\r\n")
+            for at in range(0, len(body), 2):
+                writer.write(body[at : at + 2])
+                await asyncio.sleep(0.05)
+            assert statuses(await reader.read()) in ([200], [422])
+            writer.close()
+
+
+async def test_an_answer_is_waited_for_however_long_it_takes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.reads.at_once.PATIENCE", 0.1)
+
+    async def slowly(self: Front, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1)
+        await Front.__call__(self, scope, receive, send)
+
+    monkeypatch.setattr(Counting, "__call__", slowly)
+    async with house.serve() as port:
+        assert statuses(await said(port, LAST)) == [200]
 
 
 # -- the order of answers
@@ -371,6 +590,39 @@ async def test_a_client_that_does_not_read_is_not_answered_without_end(house: Ho
         answers = await asyncio.wait_for(reader.read(), 60)
         assert statuses(answers) == [200] * (100 * (sent + 1) + 1)
         writer.close()
+
+
+async def test_no_more_is_answered_at_once_than_a_connection_should_hold(house: House) -> None:
+    """What came in one segment may ask for far more than that; the rest is answered when this has been read."""
+    house.desk.flags.hear(replace(BUTTONS, revision=9, toggles=tuple(f"toggle_{n}" for n in range(500))), 9)
+    held = []
+    write = AtOnce._write
+
+    def written(self: AtOnce) -> None:
+        held.append(sum(len(reply.body) for reply in self._replies))
+        write(self)
+        held.append(self.transport.get_write_buffer_size())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AtOnce, "_write", written)
+        async with house.serve() as port:
+            answers = await said(port, asked(house, BULK) * 300 + LAST)
+    assert statuses(answers) == [200] * 301
+    assert max(held) < 2 * (HIGH_WATER_LIMIT + 2 * len(answers) / 300)
+
+
+async def test_no_more_is_read_while_requests_wait_for_their_turn(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(self: Front, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await Front.__call__(self, scope, receive, send)
+
+    monkeypatch.setattr(Counting, "__call__", slowly)
+    async with house.serve() as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**26)
+        assert await _pushed(writer, request("/healthz") * 1000, most=400) < 400
+        writer.transport.abort()
 
 
 async def _pushed(writer: asyncio.StreamWriter, some: bytes, most: int) -> int:

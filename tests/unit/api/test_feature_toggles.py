@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from events.facts import EVERYONE, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window, bucket
+from services.api.problems import TITLES
 from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 
@@ -82,7 +83,10 @@ async def test_a_wrong_token_is_not_taken_for_none(page: httpx.AsyncClient) -> N
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("query", ["?&cookie_id=c1", "?cookie_id=c1", "?cookie_id=c1&features=", "?x=1&&cookie_id=c1"])
+@pytest.mark.parametrize(
+    "query",
+    ["?&cookie_id=c1", "?cookie_id=c1", "?cookie_id=c1&features=", "?features=,&cookie_id=c1", "?x=1&&cookie_id=c1"],
+)
 async def test_a_cookie_counts_where_cookies_are_the_plans_actors(
     page: httpx.AsyncClient, desk: Desk, query: str
 ) -> None:
@@ -184,3 +188,21 @@ async def test_another_path_that_begins_alike_is_not_there(page: httpx.AsyncClie
     assert (await page.get(PATH + "/x")).status_code == 404
     assert (await page.get(PATH + "x")).status_code == 404
     assert (await page.get(PATH + "/")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "slug"),
+    [("?user=u1", "unauthorized"), ("?at=x", "malformed"), ("?at=r1@0", "gone"), ("?at_least=99", "behind")],
+)
+async def test_a_problem_has_the_title_of_its_kind_and_words_of_its_own(
+    page: httpx.AsyncClient, desk: Desk, query: str, slug: str
+) -> None:
+    desk.flags.ticks += 301
+    desk.flags.hear(replace(VAOS, revision=8), 8)
+    desk.flags.ticks += 301
+    desk.flags.hear(VAOS, 9)
+    answer = await page.get(PATH + query)
+    status, title = TITLES[slug]
+    said = answer.json()
+    assert (answer.status_code, said["type"], said["title"]) == (status, f"/problems/{slug}", title)
+    assert said["detail"] != title

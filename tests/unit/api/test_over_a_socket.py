@@ -40,6 +40,10 @@ async def client(url: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def test_unused_connections_are_kept_longer_than_load_balancers_keep_theirs(service: Service) -> None:
+    assert server(make_app(service), "127.0.0.1", 0).config.timeout_keep_alive > 60
+
+
 async def chunks(size: int) -> AsyncIterator[bytes]:
     for _ in range(size // 8192):
         yield b" " * 8192

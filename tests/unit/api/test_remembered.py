@@ -16,8 +16,9 @@ from events.facts import EVERYONE, NOBODY, TESTERS, Audience, Exposure
 from projections.flags import FlagSnapshot, Window
 from services.api.app import Service
 from services.api.bodies import Receive, Scope, Send
+from services.api.reads import remembered
 from services.api.reads.front import Front
-from services.api.reads.moment import Moments
+from services.api.reads.moment import Moment, Moments, Wanted
 from services.api.reads.remembered import LONGEST
 from services.api.reads.tickets import CHANGES
 from services.api.reads.wire import Reply
@@ -203,6 +204,55 @@ def test_a_long_question_is_not_remembered(house: House) -> None:
     body = '{"context":{"targetingKey":"%s"}}' % ("u" * LONGEST)
     assert house.ask(house.front, "POST", f"{FLAGS}/a", body, authorization=house.bearer()) is not None
     assert not house.front._remembered._replies
+
+
+BIG = replace(VAOS, toggles=tuple(f"toggle_{n}" for n in range(200)))
+
+
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://www.va.gov"}])
+def test_no_more_bytes_are_remembered_than_have_room(
+    house: House, origin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes with a new cookie each time does not fill the memory."""
+    monkeypatch.setattr(remembered, "ROOM", 100_000)
+    house.hear(BIG)
+    for n in range(50):
+        answer = house.ask(house.front, "GET", f"/v0/feature_toggles?cookie_id=u{n}", "", **origin)
+        assert answer is not None
+        assert len(answer[1]) > 10_000
+        kept = {id(reply): len(reply.wire()) for reply in house.front._remembered._replies.values()}
+        assert 0 < sum(kept.values()) < 150_000
+
+
+def test_an_answer_that_many_share_is_counted_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "ROOM", 100_000)
+    house.hear(BIG)
+    for n in range(50):
+        assert house.ask(house.front, "GET", f"/v0/feature_toggles?cookie_id=u{n}", "") is not None
+    assert len(house.front._remembered._replies) == 50
+
+
+def test_a_moment_keeps_no_more_bytes_than_have_room(house: House) -> None:
+    moment = Moment(house.flags.state, NOON, None, house.desk.vault.hmac, room=100)
+    for n in range(50):
+        made = b"x" * 30
+        assert moment.once(n, lambda made=made: (Reply(200, made), made)) == moment.once(n, lambda: None)  # type: ignore[misc]
+        assert 0 < len(moment._encoded) < 3
+    assert moment.once("big", lambda: b"x" * 1000) is moment.once("big", lambda: b"")
+
+
+async def test_pins_of_the_same_moment_share_it(house: House) -> None:
+    house.hear(replace(VAOS, exposure=TESTERS, windows=(WINDOW,)))
+    moments = Moments(house.flags, house.desk.vault.hmac)
+    first = {await moments.get(Wanted(pin=pin)) for pin in ("r2@0", "r2@7", "2@8", "r2")}
+    assert first == {moments.now()}
+    house.flags.now = WINDOW.opens
+    opened = moments.now()
+    before = {await moments.get(Wanted(pin=f"r2@{n}")) for n in range(100)}
+    assert len(before) == 1
+    assert opened not in before
+    assert len(moments._pinned) == 1
+    assert await moments.get(Wanted(pin=opened.pin)) is opened
 
 
 def test_a_moment_ends_after_an_hour_with_the_same_pin(house: House) -> None:
