@@ -377,4 +377,7 @@ def _malformed(request: Request) -> Refusal | None:
     for role in ("clock", "herald"):
         if request.command_id.startswith(f"{role}:") != (request.by.role == role):
             return Refusal("invalid", (f"command ids that begin with '{role}:' are the {role}'s own",))
+    for role in ("monitor", "ci"):  # tokens may have these roles too, and ids of any other kind
+        if request.command_id.startswith(f"{role}:") and request.by.role != role:
+            return Refusal("invalid", (f"command ids that begin with '{role}:' are the {role}'s own",))
     return None

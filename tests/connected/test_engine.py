@@ -105,10 +105,18 @@ async def test_a_dry_run_writes_nothing_and_says_what_would_happen(jetstream_log
     assert not (await accepted(one, "d1", c.ReportDeploy("api", "1"))).dry_run
 
 
-async def test_only_the_clock_uses_the_clocks_ids(jetstream_log: JetStreamLog) -> None:
-    reply = await say(engine(jetstream_log), "clock:open:s1", c.AddNote("mine"))
+@pytest.mark.parametrize("own", ["clock:open:s1", "herald:1:slack", "monitor:stage-1:4", "ci:deploy:0a"])
+async def test_only_a_part_of_the_service_uses_its_ids(jetstream_log: JetStreamLog, own: str) -> None:
+    reply = await say(engine(jetstream_log), own, c.AddNote("mine"))
     assert isinstance(reply, Refusal)
     assert reply.code == "invalid"
+
+
+async def test_monitor_and_ci_use_their_own_ids_and_any_other(jetstream_log: JetStreamLog) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    for by, name in ((Actor("m", "monitor"), "monitor:1"), (Actor("ci", "ci"), "ci:1"), (Actor("ci", "ci"), "mine")):
+        assert isinstance(await say(one, name, c.AddNote("x"), by=by), Accepted)
 
 
 @pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64])
