@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.codec import VERSION, decode, digest, encode
 from events.facts import Attempt, Evidence, Fact, Record
+from events.plan.names import IDENTIFIER
 from services.ending import end_if_cancelled
 from services.engine.directory import Directory
 from services.engine.hot import Hot, HotRollouts
@@ -40,8 +41,7 @@ logger = logging.getLogger(__name__)
 
 RECORD_LIMIT = 768 * 1024
 TRIES = 200  # conflicts in a row before we say that others are faster
-_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-_COMMAND_ID = re.compile(r"^[\x21-\x7e]{1,200}$")
+_COMMAND_ID = re.compile(r"[\x21-\x7e]{1,200}")
 _STOPPING = (c.RollBack, c.Halt)
 _MEASURED = (*PROMOTIONS, c.TakeSnapshot)
 
@@ -369,9 +369,11 @@ def command_hash(command: c.Command) -> str:
 
 
 def _malformed(request: Request) -> Refusal | None:
-    if not _ID.match(request.rollout):
-        return Refusal("unknown-rollout", (f"{request.rollout[:80]!r} is no rollout's id: expected {_ID.pattern}",))
-    if not _COMMAND_ID.match(request.command_id):
+    if not IDENTIFIER.fullmatch(request.rollout):
+        return Refusal(
+            "unknown-rollout", (f"{request.rollout[:80]!r} is no rollout's id: expected {IDENTIFIER.pattern}",)
+        )
+    if not _COMMAND_ID.fullmatch(request.command_id):
         text = f"a command id is 1 to 200 visible ASCII characters, found {request.command_id[:80]!r}"
         return Refusal("invalid", (text,))
     for role in ("clock", "herald"):

@@ -119,11 +119,18 @@ async def test_monitor_and_ci_use_their_own_ids_and_any_other(jetstream_log: Jet
         assert isinstance(await say(one, name, c.AddNote("x"), by=by), Accepted)
 
 
-@pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64])
+@pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64, "a-plan\n"])
 async def test_what_is_no_rollouts_id_reaches_no_subject(jetstream_log: JetStreamLog, rollout: str) -> None:
     reply = await say(engine(jetstream_log), "n1", c.AddNote("x"), rollout=rollout)
     assert isinstance(reply, Refusal)
     assert reply.code == "unknown-rollout"
+
+
+@pytest.mark.parametrize("command_id", ["", "two words", "n1\n", "x" * 201, "n\u00e9"])
+async def test_what_is_no_command_id_is_refused(jetstream_log: JetStreamLog, command_id: str) -> None:
+    reply = await say(engine(jetstream_log), command_id, c.AddNote("x"))
+    assert isinstance(reply, Refusal)
+    assert reply.code == "invalid"
 
 
 async def test_a_changed_stream_stops_everything_but_halt_and_roll_back(

@@ -71,6 +71,7 @@ def test_no_session_is_scheduled_where_testers_see_nothing() -> None:
     ("command", "words"),
     [
         (c.ScheduleSession(session="v 2", tester="t", at="2022-08-02T10:00"), "a session's name is of letters"),
+        (c.ScheduleSession(session="v2\n", tester="t", at="2022-08-02T10:00"), "a session's name is of letters"),
         (c.ScheduleSession(session="v2", tester=" ", at="2022-08-02T10:00"), "a session needs a tester"),
         (c.ScheduleSession(session="v2", tester="t"), "say when the session is"),
         (c.ScheduleSession(session="v2", tester="t", at="tomorrow"), "expected a time such as 2026-03-02T10:30"),
