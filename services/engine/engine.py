@@ -227,7 +227,7 @@ class Engine:
             around, head = await self._directory.surroundings()
             held = {t.key for t in hot.rollout.plan.toggles} if hot.rollout else set()
             return around, None if held >= {t.key for t in command.plan.toggles} else head
-        if hot.rollout is not None and hot.rollout.plan.after and isinstance(command, (c.StartTesting, c.CutOver)):
+        if hot.rollout is not None and hot.rollout.plan.after and isinstance(command, PROMOTIONS):
             return (await self._directory.surroundings())[0], None
         return ALONE, None
 

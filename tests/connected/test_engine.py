@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -131,6 +131,32 @@ async def test_what_is_no_command_id_is_refused(jetstream_log: JetStreamLog, com
     reply = await say(engine(jetstream_log), command_id, c.AddNote("x"))
     assert isinstance(reply, Refusal)
     assert reply.code == "invalid"
+
+
+async def test_going_up_within_a_stage_knows_that_the_release_before_it_is_live(jetstream_log: JetStreamLog) -> None:
+    small = {
+        "toggles": {"first": ""},
+        "go_no_go": {"decided_by": ["Product Owner"], "before": ["go live"]},
+        "deploy": {"services": ["api"], "watch": [{"until": "1 second"}]},
+        "testing": {"waived": "a small change"},
+    }
+    times = iter(NOW + timedelta(minutes=n) for n in range(100))
+    one = Engine(jetstream_log, lambda: next(times))
+    owner, first = Actor("olga", "approver", ("Product Owner",)), read_plan({"title": "First", **small})
+    deeds: list[tuple[Actor, c.Command]] = [
+        (MANAGER, c.Adopt(first)),
+        (MANAGER, c.ReportDeploy("api", "1")),
+        (MANAGER, c.CutOver()),
+        (owner, c.Decide("go", step="go_live")),
+        (MANAGER, c.GoLive()),
+    ]
+    for n, (by, command) in enumerate(deeds):
+        assert isinstance(await say(one, f"f{n}", command, by=by, rollout="first"), Accepted)
+    second = {**small, "toggles": {"second": ""}, "after": ["first"], "rollout": {"stages": ["5% to 25%", "everyone"]}}
+    await accepted(one, "s1", c.Adopt(read_plan({"title": "Second", **second})), rollout="second")
+    await accepted(one, "s2", c.ReportDeploy("api", "1"), rollout="second")
+    await accepted(one, "s3", c.CutOver(), rollout="second")
+    await accepted(one, "s4", c.Advance(to="10%"), rollout="second")
 
 
 async def test_a_changed_stream_stops_everything_but_halt_and_roll_back(
