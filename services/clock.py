@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from events.facts import Actor
 from services.ending import end_if_cancelled
 from services.engine.messages import Ask, Refusal, Request
-from services.following import Followed, follow
+from services.following import Followed, Troubled, follow
 from services.log.protocol import Entry, Log
 from services.rollout.due import Due, agenda, due
 from services.rollout.state import Rollout
@@ -37,6 +37,8 @@ class Clock:
         self._rollouts = Followed()
         self._next: dict[str, datetime] = {}  # the earliest thing on each active rollout's agenda
         self._not_before: dict[str, datetime] = {}  # command ids that were refused
+        self._troubled = Troubled("the clock")
+        self.troubles = self._troubled.troubles
 
     async def run(self) -> None:
         """Follow and tick for ever."""
@@ -50,11 +52,14 @@ class Clock:
             self._look_ahead(rollout, state)
 
     def _look_ahead(self, rollout: str, state: Rollout | None) -> None:
-        ahead = agenda(state) if state is not None else ()
-        if ahead:
-            self._next[rollout] = ahead[0].at
+        self._next.pop(rollout, None)
+        try:
+            ahead = agenda(state) if state is not None else ()
+        except Exception as error:
+            self._troubled.fails(rollout, error)
         else:
-            self._next.pop(rollout, None)
+            self._troubled.begins_anew(rollout)
+            self._next |= {rollout: ahead[0].at} if ahead else {}
 
     async def _ticking(self) -> None:
         while True:
@@ -66,13 +71,28 @@ class Clock:
         """Send everything that is owed now."""
         now = self._now()
         for rollout in [r for r, at in self._next.items() if at <= now]:
-            state = self._rollouts.get(rollout)
-            for each in due(state, now) if state is not None else ():
+            for each in self._owed(rollout, now):
                 if self._not_before.get(each.command_id, now) <= now:
                     await self._send(rollout, each, now)
 
+    def _owed(self, rollout: str, now: datetime) -> tuple[Due, ...]:
+        state = self._rollouts.get(rollout)
+        try:
+            owed = due(state, now) if state is not None else ()
+        except Exception as error:
+            self._troubled.fails(rollout, error)
+            return ()
+        self._troubled.works(rollout)
+        return owed
+
     async def _send(self, rollout: str, each: Due, now: datetime) -> None:
-        reply = await self._ask(Request(rollout, each.command_id, CLOCK, each.command))
+        try:
+            reply = await self._ask(Request(rollout, each.command_id, CLOCK, each.command))
+        except Exception as error:
+            self._not_before[each.command_id] = now + PATIENCE
+            self._troubled.fails(rollout, error, each.command_id)
+            return
+        self._troubled.works(rollout, each.command_id)
         if isinstance(reply, Refusal):
             self._not_before[each.command_id] = now + PATIENCE
             logger.info("%s: not %s: %s", rollout, each.what, "; ".join(reply.reasons))

@@ -1,7 +1,7 @@
 """Following the log for ever: what the clock, the monitor and the herald have in common.
 
 One rule: a batch is taken whole before the next one is asked for, so after trouble it goes on where it was. A log that
-is away is waited for, and that is said once, not at every try.
+is away is waited for, and that is said once, not at every try. Trouble with one rollout is no other's trouble.
 """
 
 from __future__ import annotations
@@ -37,6 +37,34 @@ async def follow(log: Log, who: str, take: Take, *, after: int = 0, pause: float
                 logger.warning("%s lost the log at revision %d: %s", who, position, error)
             trouble = str(error)
             await asyncio.sleep(pause)
+
+
+class Troubled:
+    """The rollouts at which a follower fails, each trouble said once; the others go on."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._known: dict[tuple[str, str], str] = {}
+
+    def fails(self, rollout: str, error: Exception, at: str = "") -> None:
+        """It failed at this part (`at`) of a rollout. Called while the error is handled."""
+        words = f"{self._who} fails at rollout {rollout}: {type(error).__name__}: {error}"[:500]
+        if self._known.get((rollout, at)) != words:
+            logger.exception(words)
+        self._known[rollout, at] = words
+
+    def works(self, rollout: str, at: str = "") -> None:
+        """It did not fail there this time."""
+        self._known.pop((rollout, at), None)
+
+    def begins_anew(self, rollout: str) -> None:
+        """It can be followed, and has changed: what failed before may not be asked any more."""
+        for key in [key for key in self._known if key[0] == rollout]:
+            del self._known[key]
+
+    def troubles(self) -> tuple[str, ...]:
+        """In words, for people: no reason not to be ready for the other rollouts."""
+        return tuple(dict.fromkeys(self._known.values()))
 
 
 class Followed:

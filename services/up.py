@@ -86,6 +86,7 @@ class House:
         self.measuring = Measuring(settings, connection.jetstream())
         self.vault = Vault(database, vault_key(settings.data / "vault.key"))
         self.checks: list[Callable[[], Iterable[str]]] = [self._connected]
+        self.apart: list[Callable[[], Iterable[str]]] = []
         self.work: list[Awaitable[None]] = []
 
     def _connected(self) -> Iterable[str]:
@@ -94,6 +95,10 @@ class House:
     def problems(self) -> tuple[str, ...]:
         """Why this process is not ready, in words; none: it is."""
         return tuple(dict.fromkeys(problem for check in self.checks for problem in check()))
+
+    def troubles(self) -> tuple[str, ...]:
+        """What goes wrong with single rollouts, in words: no reason for the others to wait."""
+        return tuple(trouble for look in self.apart for trouble in look())
 
 
 async def serve(
@@ -213,7 +218,9 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         house.work.append(projector.run())
         refresh = projector.refresh
     if "clock" in roles:
-        house.work.append(Clock(house.log, ask, house.now).run())
+        clock = Clock(house.log, ask, house.now)
+        house.apart.append(clock.troubles)
+        house.work.append(clock.run())
     if "intake" in roles:
         js = house.connection.jetstream()
         intake = Intake(js, SignalStore(house.connection), house.log, ask, house.measuring.readings)
@@ -221,11 +228,15 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         house.work.append(intake.run())
     if "monitor" in roles:
         measuring = house.measuring
-        house.work.append(Monitor(house.log, ask, measuring.measurer, measuring.readings, house.now).run())
+        monitor = Monitor(house.log, ask, measuring.measurer, measuring.readings, house.now)
+        house.apart.append(monitor.troubles)
+        house.work.append(monitor.run())
     if "herald" in roles:
         client = await stack.enter_async_context(httpx.AsyncClient())
         told, since = receivers(house.settings, client), partial(first_start, house.database)
-        house.work.append(Herald(house.log, ask, house.now, told, since, link=house.settings.link).run())
+        herald = Herald(house.log, ask, house.now, told, since, link=house.settings.link)
+        house.apart.append(herald.troubles)
+        house.work.append(herald.run())
     if "notary" in roles:
         notary = Notary(house.log, CheckpointStream(house.connection), house.settings.data)
         house.checks.append(notary.problems)
@@ -265,6 +276,7 @@ async def _api(house: House, views: Views, ask: Ask, refresh: Refresh, stack: As
         house.settings.link,
         Notarized(house.log, CheckpointStream(house.connection), house.settings.data),
         house.settings.public_url,
+        house.troubles,
     )
     descriptors.take_all()
     app = make_app(service)

@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Iterator
 
 from events.plan.actors import known_as
+from events.plan.bounds import bounds
 from events.plan.findings import Finding, Findings, Level
 from events.plan.gaps import Path
 from events.plan.limits import limits
@@ -30,6 +31,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 def check(plan: Plan) -> tuple[Finding, ...]:
     """Everything worth saying about the plan, in the order errors, gaps, questions, warnings."""
     found = [
+        *bounds(plan),
         *_gaps(plan),
         *_whole(plan),
         *_toggles(plan),
@@ -97,6 +99,8 @@ def _toggles(plan: Plan) -> Findings:
         alike = seen.setdefault(toggle.key.lower(), toggle.key)
         if alike != toggle.key or sum(one.key == toggle.key for one in plan.toggles) > 1:
             yield Finding("error", ("toggles", toggle.key), f"is too much like '{alike}': a toggle is named once")
+    if plan.switch == "cutover" and not plan.toggles and not any(g.path.startswith("toggles") for g in plan.gaps):
+        yield Finding("error", ("toggles",), "no toggle is named")
     if plan.switch == "elsewhere" and plan.toggles:
         yield Finding("question", ("switch",), "is elsewhere, yet toggles are named: who switches them?")
 

@@ -10,6 +10,8 @@ from datetime import date, timedelta
 
 from events.plan.schema import Planned
 
+FIRST_YEAR, LAST_YEAR = 1970, 9000  # beyond these a time zone's offset, or a length added, may not exist
+_STORED = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAY = re.compile(
     r"(?P<iso>\b\d{4}-\d{1,2}-\d{1,2}\b)"
@@ -39,6 +41,14 @@ def planned(text: str) -> Planned:
     return Planned(text, days[0].isoformat(), last.isoformat())
 
 
+def stored_day(text: str) -> date:
+    """A day as a plan keeps it ("2022-11-24"). ValueError for what is no day from 1970 to 9000."""
+    match = _STORED.fullmatch(text)
+    if match is None:
+        raise ValueError(f"expected a day such as 2022-11-24, found {text[:80]!r}")
+    return _day(int(match[1]), int(match[2]), int(match[3]), text)
+
+
 def _parts(match: re.Match[str]) -> tuple[int, int, int]:
     """(year or 0, month, day) of one written day."""
     if match["iso"]:
@@ -58,6 +68,6 @@ def _day(year: int, month: int, day: int, text: str) -> date:
         found = date(year, month, day)
     except ValueError:
         raise ValueError(f"expected a day that exists, found {text!r}") from None
-    if not 1970 <= year <= 9000:
-        raise ValueError(f"expected a year from 1970 on, found {text!r}")
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise ValueError(f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, found {text!r}")
     return found

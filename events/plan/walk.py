@@ -36,7 +36,7 @@ LONE_NAMES = (  # lists in which a single name may stand alone
     "after",
     "before",
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @functools.cache
@@ -264,7 +264,7 @@ class Walk:
         text = str(data) if isinstance(data, int) and not isinstance(data, bool) and abs(data) < 10**40 else data
         if not isinstance(text, str):
             return self.fail(path, f"expected a text, found {found(data)}; if it is meant as text, put it in quotes")
-        if bad := _CONTROL.search(text):
+        if bad := CONTROL.search(text):
             return self.fail(path, f"holds a character that cannot be shown: {bad[0]!a}")
         if pattern and not re.fullmatch(pattern.strip("^$"), text):
             return self.fail(path, f"expected letters, digits, dots, hyphens and underscores only, found {found(text)}")

@@ -19,13 +19,14 @@ from msgspec import Struct
 from events.facts import Actor
 from events.plan.measuring import measured
 from events.plan.schema import Criterion, Question
+from events.plan.words import LONGEST
 from events.readings import Reading
 from services.analysis.judging import Sample, over_samples
 from services.analysis.measure import Measurer, Taken
 from services.analysis.readings import TROUBLES, Kept
 from services.ending import end_if_cancelled
 from services.engine.messages import Ask, Refusal, Request
-from services.following import Followed, follow
+from services.following import Followed, Troubled, follow
 from services.log.protocol import Entry, Log
 from services.rollout import commands as c
 from services.rollout import steps
@@ -79,6 +80,8 @@ class Monitor:
         self._looked: dict[str, datetime] = {}  # when a rollout's snapshots were looked at last
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._position = 0
+        self._troubled = Troubled("the monitor")
+        self.troubles = self._troubled.troubles
 
     async def run(self) -> None:
         """Follow and measure for ever."""
@@ -107,11 +110,20 @@ class Monitor:
     async def _take(self, batch: Sequence[Entry]) -> None:
         for entry in batch:
             state = self._rollouts.take(entry)
-            if state is None or not any(True for _ in self._of_plan(state)):
+            try:
+                self._watch(entry.rollout, state)
+            except Exception as error:
                 self._forget(entry.rollout)
+                self._troubled.fails(entry.rollout, error)
             else:
-                self._plan(state)
+                self._troubled.begins_anew(entry.rollout)
         self._position = batch[-1].revision
+
+    def _watch(self, rollout: str, state: Rollout | None) -> None:
+        if state is None or not any(True for _ in self._of_plan(state)):
+            self._forget(rollout)
+        else:
+            self._plan(state)
 
     def _forget(self, rollout: str, keep: frozenset[tuple[str, str, int, str]] = frozenset()) -> None:
         for key in [key for key in self._watched if key[0] == rollout and key not in keep]:
@@ -161,10 +173,12 @@ class Monitor:
                 found = over_samples(work.one, work.samples)
                 if found is not None:
                     await self._tell(work, at, found, taken)
-        except Exception:  # one criterion's trouble must not end the watch over the others
-            logger.exception("%s: %r could not be measured", work.rollout, work.one.name)
+        except Exception as error:  # one criterion's trouble must not end the watch over the others
+            self._troubled.fails(work.rollout, error, work.one.name)
+        else:
+            self._troubled.works(work.rollout, work.one.name)
         finally:
-            work.due = self._now() + timedelta(seconds=work.one.every)
+            work.due = self._now() + timedelta(seconds=min(work.one.every, LONGEST))
             work.busy = False
 
     async def _taken(self, work: Watched, since: datetime, at: datetime) -> Taken:
@@ -243,12 +257,14 @@ class Monitor:
         """Ask for a snapshot anew where something was missing, or where readings may have come late."""
         state = self._rollouts.get(rollout)
         for of in state.frozen if state is not None else ():
-            if state is not None and self._may_differ(state, of):
-                key = f"monitor:snapshot:{state.snapshots[of]}:{int(self._now().timestamp())}"
-                try:
+            try:
+                if state is not None and self._may_differ(state, of):
+                    key = f"monitor:snapshot:{state.snapshots[of]}:{int(self._now().timestamp())}"
                     await self._ask(Request(rollout, key, MONITOR, c.TakeSnapshot(of=of)))
-                except Exception:  # one snapshot's trouble must not end the watch
-                    logger.exception("%s: the snapshot of %r could not be looked at", rollout, of)
+            except Exception as error:  # one snapshot's trouble must not end the watch
+                self._troubled.fails(rollout, error, f"snapshot {of}")
+            else:
+                self._troubled.works(rollout, f"snapshot {of}")
 
     def _may_differ(self, state: Rollout, of: str) -> bool:
         set_of = of in steps.result_sets(state.plan)

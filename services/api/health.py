@@ -20,10 +20,11 @@ class Alive(Struct, frozen=True):
     alive: bool
 
 
-class Ready(Struct, frozen=True):
-    """True, where it is not a problem."""
+class Ready(Struct, frozen=True, omit_defaults=True):
+    """True, where it is not a problem. `troubles`: rollouts at which a part of the service fails; the others go on."""
 
     ready: bool
+    troubles: tuple[str, ...] = ()
 
 
 @get("/healthz", opt=described("health", Alive, "It answers.", access="open"))
@@ -38,4 +39,4 @@ async def readyz(request: Request) -> Response[bytes]:
     problems = service_of(request).problems()
     if problems:
         raise failed("not-ready", problems[0] if len(problems) == 1 else f"{len(problems)} reasons", *problems)
-    return answer(Ready(True))
+    return answer(Ready(True, service_of(request).troubles()))

@@ -27,7 +27,7 @@ from services.api.problems import failed, refused, unknown_rollout
 from services.api.reading import read_command, read_written_plan
 from services.api.service import Request, service_of
 from services.engine import messages
-from services.engine.messages import Accepted, Refusal
+from services.engine.messages import RESERVED, Accepted, Refusal
 from services.rollout.commands import Adopt, Command
 from services.rollout.state import Rollout
 from services.rollout.status import Status, status
@@ -189,6 +189,10 @@ def _command_id(request: Request) -> str:
     key = given.strip().removeprefix('"').removesuffix('"')
     if not _KEY.fullmatch(key):
         raise failed("malformed", "Idempotency-Key must be 1 to 200 printable ASCII characters without spaces")
+    own = next((beginning for beginning in RESERVED if key.startswith(beginning)), "")
+    if own:
+        words = f"an Idempotency-Key that begins with '{own}' is the service's own; choose another"
+        raise failed("invalid", words, words)
     return key
 
 

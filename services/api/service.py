@@ -83,6 +83,7 @@ class Notarized:
 class Service:
     """`problems` gives the reasons why the service is not ready, in words; none: it is.
 
+    `troubles`: what goes wrong with single rollouts while the others go on.
     `link`: the address at which people find it; `public_url`: the same, "" where nobody has named it.
     """
 
@@ -102,6 +103,7 @@ class Service:
     link: str = ""
     notarized: Notarized | None = None
     public_url: str = ""
+    troubles: Callable[[], tuple[str, ...]] = tuple
 
 
 def service_of(request: Request) -> Service:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.codec import VERSION, decode, digest, encode
 from events.facts import Attempt, Evidence, Fact, Record
+from events.plan.names import IDENTIFIER
 from services.ending import end_if_cancelled
 from services.engine.directory import Directory
 from services.engine.hot import Hot, HotRollouts
@@ -40,8 +41,7 @@ logger = logging.getLogger(__name__)
 
 RECORD_LIMIT = 768 * 1024
 TRIES = 200  # conflicts in a row before we say that others are faster
-_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-_COMMAND_ID = re.compile(r"^[\x21-\x7e]{1,200}$")
+_COMMAND_ID = re.compile(r"[\x21-\x7e]{1,200}")
 _STOPPING = (c.RollBack, c.Halt)
 _MEASURED = (*PROMOTIONS, c.TakeSnapshot)
 
@@ -227,7 +227,7 @@ class Engine:
             around, head = await self._directory.surroundings()
             held = {t.key for t in hot.rollout.plan.toggles} if hot.rollout else set()
             return around, None if held >= {t.key for t in command.plan.toggles} else head
-        if hot.rollout is not None and hot.rollout.plan.after and isinstance(command, (c.StartTesting, c.CutOver)):
+        if hot.rollout is not None and hot.rollout.plan.after and isinstance(command, PROMOTIONS):
             return (await self._directory.surroundings())[0], None
         return ALONE, None
 
@@ -369,12 +369,17 @@ def command_hash(command: c.Command) -> str:
 
 
 def _malformed(request: Request) -> Refusal | None:
-    if not _ID.match(request.rollout):
-        return Refusal("unknown-rollout", (f"{request.rollout[:80]!r} is no rollout's id: expected {_ID.pattern}",))
-    if not _COMMAND_ID.match(request.command_id):
+    if not IDENTIFIER.fullmatch(request.rollout):
+        return Refusal(
+            "unknown-rollout", (f"{request.rollout[:80]!r} is no rollout's id: expected {IDENTIFIER.pattern}",)
+        )
+    if not _COMMAND_ID.fullmatch(request.command_id):
         text = f"a command id is 1 to 200 visible ASCII characters, found {request.command_id[:80]!r}"
         return Refusal("invalid", (text,))
     for role in ("clock", "herald"):
         if request.command_id.startswith(f"{role}:") != (request.by.role == role):
+            return Refusal("invalid", (f"command ids that begin with '{role}:' are the {role}'s own",))
+    for role in ("monitor", "ci"):  # tokens may have these roles too, and ids of any other kind
+        if request.command_id.startswith(f"{role}:") and request.by.role != role:
             return Refusal("invalid", (f"command ids that begin with '{role}:' are the {role}'s own",))
     return None

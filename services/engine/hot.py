@@ -38,7 +38,7 @@ class Hot:
         self.lock = asyncio.Lock()
 
     def take(self, entry: Entry) -> None:
-        """Fold one stored record; a broken chain stops this rollout and says where."""
+        """Fold one stored record; one that cannot be gone on with stops this rollout and says where."""
         if self.stopped:
             return
         try:
@@ -50,7 +50,11 @@ class Hot:
         if broken:
             self.stopped = f"revision {entry.revision} of rollout {self.id!r} breaks its chain: {broken}"
             return
-        self.add(record, entry.revision, entry.data)
+        try:
+            self.add(record, entry.revision, entry.data)
+        except Exception as error:  # what this program cannot fold must not take the other rollouts down
+            why = f"{type(error).__name__}: {error}"
+            self.stopped = f"revision {entry.revision} of rollout {self.id!r} cannot be folded: {why}"
 
     def _broken(self, record: Record) -> str:
         if record.rollout != self.id:

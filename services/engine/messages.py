@@ -28,6 +28,10 @@ RefusalCode = Literal[
     "internal",  # the engine failed at this command
 ]
 
+RESERVED = ("clock:", "herald:", "monitor:", "ci:", "erased-")
+"""How the command ids begin that the service's own parts make. They can be foreseen: whoever used one first would
+silence what it stands for, so nobody may from outside."""
+
 
 class Request(Struct, frozen=True, omit_defaults=True):
     """One command by one sender. The same `command_id` again gets the first answer."""

@@ -16,7 +16,7 @@ from functools import partial
 from events.facts import Actor, Channel
 from services.ending import end_if_cancelled
 from services.engine.messages import Accepted, Ask, Request
-from services.following import follow
+from services.following import Troubled, follow
 from services.herald.outcome import Again, NotSent, Outcome, Receiver, Sent
 from services.herald.owed import Debt, Owed
 from services.herald.wording import pasted
@@ -64,6 +64,8 @@ class Herald:
         self._link = link
         self._first = first
         self._wake = {channel: asyncio.Event() for channel in CHANNELS}
+        self._troubled = Troubled("the herald")
+        self.troubles = self._troubled.troubles
 
     async def run(self) -> None:
         """Catch up with the log, then tell as it goes on; until cancelled."""
@@ -90,13 +92,20 @@ class Herald:
     async def _take(self, owed: Owed, head: int, caught_up: asyncio.Event, batch: Sequence[Entry]) -> None:
         """Nothing is told before the log was read to its end: what was told stands behind what was to be told."""
         for n, entry in enumerate(batch):
-            _take_one(owed, entry)
+            self._take_one(owed, entry)
             if n % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)  # flags are read in this process too
         if batch[-1].revision >= head:
             caught_up.set()
         for event in self._wake.values():
             event.set()
+
+    def _take_one(self, owed: Owed, entry: Entry) -> None:
+        """Telling people must never take the service down that switches toggles."""
+        try:
+            owed.take(entry)
+        except Exception as error:
+            self._troubled.fails(entry.rollout, error, f"revision {entry.revision}")
 
     async def _tell(self, owed: Owed, channel: Channel) -> None:
         """One message at a time; a receiver that asks for rest gets it from all of them."""
@@ -106,11 +115,20 @@ class Herald:
             if debt is None:
                 await self._pause(channel)
                 continue
-            issue = owed.issue(debt)
-            if debt.outcome is None:
-                debt.outcome = await self._delivered(owed, debt, issue)
-            if debt.outcome is not None and await self._recorded(debt, debt.outcome, issue):
-                owed.settle(debt)
+            try:
+                await self._settle(owed, debt)
+            except Exception as error:
+                debt.later(LONGEST)
+                self._troubled.fails(debt.rollout, error, debt.key)
+            else:
+                self._troubled.works(debt.rollout, debt.key)
+
+    async def _settle(self, owed: Owed, debt: Debt) -> None:
+        issue = owed.issue(debt)
+        if debt.outcome is None:
+            debt.outcome = await self._delivered(owed, debt, issue)
+        if debt.outcome is not None and await self._recorded(debt, debt.outcome, issue):
+            owed.settle(debt)
 
     async def _pause(self, channel: Channel) -> None:
         self._wake[channel].clear()
@@ -153,14 +171,6 @@ class Herald:
         logger.warning("what became of %s is not recorded: %s", debt.message.cause, "; ".join(reply.reasons))
         debt.later(max(self._first, LOOK))
         return reply.code not in ("unavailable", "stopped")  # otherwise the log has another outcome of it already
-
-
-def _take_one(owed: Owed, entry: Entry) -> None:
-    """Telling people must never take the service down that switches toggles."""
-    try:
-        owed.take(entry)
-    except Exception:
-        logger.exception("nothing is told of revision %d of %s", entry.revision, entry.rollout)
 
 
 async def _sent(receiver: Receiver, debt: Debt, issue: str) -> Outcome:

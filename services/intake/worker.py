@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js.errors import Error as JetStreamError
 
+from events.codec import decode
 from events.facts import Actor
 from events.signals import Effect, Origin, Outcome, Result, Signal, Told
 from services.analysis.readings import Kept
@@ -47,6 +48,7 @@ class Intake:
     def __init__(self, js: JetStreamContext, store: SignalStore, log: Log, ask: Ask, kept: Kept | None = None) -> None:
         self._js = js
         self._store = store
+        self._log = log
         self._standings = Standings(log)
         self._ask = ask
         self._kept = kept
@@ -172,7 +174,14 @@ class Intake:
             reply = Refusal("internal", (f"the engine failed at it ({type(error).__name__}); it says why in its log",))
         if not isinstance(reply, Accepted) and reply.code == "unavailable":
             raise LogError("; ".join(reply.reasons))
-        return effect(order, reply)
+        return effect(order, reply, await self._stored_command(reply))
+
+    async def _stored_command(self, reply: Reply) -> str:
+        """Which command this id was used for, where it was used before; else ""."""
+        if isinstance(reply, Accepted) or reply.code != "command-id-reused":
+            return ""
+        entry = await self._log.at(reply.revision)
+        return decode(entry.data).command if entry is not None else ""
 
 
 async def _beat(message: Msg) -> None:
@@ -183,13 +192,14 @@ async def _beat(message: Msg) -> None:
             await message.in_progress()
 
 
-def effect(order: Order, reply: Reply) -> Effect:
-    """The answer to one command. The same id told by somebody else, or in other words, was told before."""
+def effect(order: Order, reply: Reply, stored: str = "") -> Effect:
+    """The answer to one command. The same id told by somebody else, or in other words, was told before: if it was the
+    same command that was `stored` under it."""
     name = str(order.command.__struct_config__.tag)
     if isinstance(reply, Accepted):
         told: Told = "already" if reply.already else "done"
         return Effect(order.rollout, name, order.command_id, told, reply.revision)
-    if reply.code == "command-id-reused":
+    if reply.code == "command-id-reused" and stored == name:
         return Effect(order.rollout, name, order.command_id, "already", reply.revision)
     return Effect(order.rollout, name, order.command_id, "refused", reply.revision, reply.reasons)
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from events.facts import Actor, Phase
 from events.plan import words
+from events.plan.dates import FIRST_YEAR, LAST_YEAR
 from services.rollout.measured import Measured
 from services.rollout.refusals import refuse
 from services.rollout.state import Rollout
@@ -44,13 +45,16 @@ class Asked(NamedTuple):
 def local_time(rollout: Rollout, text: str) -> datetime:
     """A time as written ("2022-08-02T10:30"), in UTC. Without an offset it is local to the plan's time zone.
 
-    Refused: what is no ISO 8601 time, a local time that the clocks skip, and one that happens twice.
+    Refused: what is no ISO 8601 time, a year that no plan reaches, a local time that the clocks skip, and one that
+    happens twice.
     """
     try:
         written = datetime.fromisoformat(text.strip())
     except ValueError:
         expected = f"a time such as 2026-03-02T10:30 (local to {rollout.plan.time_zone})"
         raise refuse(f"expected {expected}, found {text!r}", code="invalid") from None
+    if not FIRST_YEAR <= written.year <= LAST_YEAR:
+        raise refuse(f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, found {text!r}", code="invalid")
     if written.tzinfo is not None:
         return written.astimezone(UTC)
     zone = ZoneInfo(rollout.plan.time_zone)

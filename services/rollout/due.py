@@ -6,6 +6,7 @@ A command's id names the record that made it due, so that two clocks, or one tha
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -119,5 +120,6 @@ def _reminder(rollout: Rollout, at: datetime, about: str, text: str, what: str =
 
 
 def _ascii(text: str) -> str:
-    """A command id's part: visible ASCII, at most 150 characters."""
-    return re.sub(r"[^!-~]", "-", text)[:150]
+    """A command id's part: the text in visible ASCII, cut, and a hash that tells it from all others that look so."""
+    name = re.sub(r"[^!-~]", "-", text)[:120]
+    return f"{name}:{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:12]}"

@@ -17,7 +17,7 @@ from services.rollout.asked import Asked, local_time, span
 from services.rollout.refusals import refuse
 from services.rollout.state import Rollout, Session
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _BEFORE_CUTOVER = ("planned", "code_deploy", "veteran_testing")
 _SCHEDULABLE = ("planned", "code_deploy", "veteran_testing", "cutover", "go_live")
 
@@ -26,7 +26,7 @@ def schedule(asked: Asked, command: c.ScheduleSession) -> tuple[Fact, ...]:
     """A meeting with its window before and after; for the whole phase where the plan says so."""
     rollout, plan = asked.rollout, asked.rollout.plan
     _schedulable(asked)
-    if not _NAME.match(command.session):
+    if not _NAME.fullmatch(command.session):
         raise refuse(f"a session's name is of letters, digits, . _ -; found {command.session!r}", code="invalid")
     if not command.tester.strip():
         raise refuse("a session needs a tester", code="invalid")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -105,17 +105,58 @@ async def test_a_dry_run_writes_nothing_and_says_what_would_happen(jetstream_log
     assert not (await accepted(one, "d1", c.ReportDeploy("api", "1"))).dry_run
 
 
-async def test_only_the_clock_uses_the_clocks_ids(jetstream_log: JetStreamLog) -> None:
-    reply = await say(engine(jetstream_log), "clock:open:s1", c.AddNote("mine"))
+@pytest.mark.parametrize("own", ["clock:open:s1", "herald:1:slack", "monitor:stage-1:4", "ci:deploy:0a"])
+async def test_only_a_part_of_the_service_uses_its_ids(jetstream_log: JetStreamLog, own: str) -> None:
+    reply = await say(engine(jetstream_log), own, c.AddNote("mine"))
     assert isinstance(reply, Refusal)
     assert reply.code == "invalid"
 
 
-@pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64])
+async def test_monitor_and_ci_use_their_own_ids_and_any_other(jetstream_log: JetStreamLog) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    for by, name in ((Actor("m", "monitor"), "monitor:1"), (Actor("ci", "ci"), "ci:1"), (Actor("ci", "ci"), "mine")):
+        assert isinstance(await say(one, name, c.AddNote("x"), by=by), Accepted)
+
+
+@pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64, "a-plan\n"])
 async def test_what_is_no_rollouts_id_reaches_no_subject(jetstream_log: JetStreamLog, rollout: str) -> None:
     reply = await say(engine(jetstream_log), "n1", c.AddNote("x"), rollout=rollout)
     assert isinstance(reply, Refusal)
     assert reply.code == "unknown-rollout"
+
+
+@pytest.mark.parametrize("command_id", ["", "two words", "n1\n", "x" * 201, "n\u00e9"])
+async def test_what_is_no_command_id_is_refused(jetstream_log: JetStreamLog, command_id: str) -> None:
+    reply = await say(engine(jetstream_log), command_id, c.AddNote("x"))
+    assert isinstance(reply, Refusal)
+    assert reply.code == "invalid"
+
+
+async def test_going_up_within_a_stage_knows_that_the_release_before_it_is_live(jetstream_log: JetStreamLog) -> None:
+    small = {
+        "toggles": {"first": ""},
+        "go_no_go": {"decided_by": ["Product Owner"], "before": ["go live"]},
+        "deploy": {"services": ["api"], "watch": [{"until": "1 second"}]},
+        "testing": {"waived": "a small change"},
+    }
+    times = iter(NOW + timedelta(minutes=n) for n in range(100))
+    one = Engine(jetstream_log, lambda: next(times))
+    owner, first = Actor("olga", "approver", ("Product Owner",)), read_plan({"title": "First", **small})
+    deeds: list[tuple[Actor, c.Command]] = [
+        (MANAGER, c.Adopt(first)),
+        (MANAGER, c.ReportDeploy("api", "1")),
+        (MANAGER, c.CutOver()),
+        (owner, c.Decide("go", step="go_live")),
+        (MANAGER, c.GoLive()),
+    ]
+    for n, (by, command) in enumerate(deeds):
+        assert isinstance(await say(one, f"f{n}", command, by=by, rollout="first"), Accepted)
+    second = {**small, "toggles": {"second": ""}, "after": ["first"], "rollout": {"stages": ["5% to 25%", "everyone"]}}
+    await accepted(one, "s1", c.Adopt(read_plan({"title": "Second", **second})), rollout="second")
+    await accepted(one, "s2", c.ReportDeploy("api", "1"), rollout="second")
+    await accepted(one, "s3", c.CutOver(), rollout="second")
+    await accepted(one, "s4", c.Advance(to="10%"), rollout="second")
 
 
 async def test_a_changed_stream_stops_everything_but_halt_and_roll_back(

@@ -312,6 +312,25 @@ async def test_a_second_telling_long_after_the_first_has_no_second_effect(
     assert "says something else" in found[3].why
 
 
+async def test_a_command_id_that_stands_for_something_else_is_no_second_telling(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    used: list[str] = []
+
+    async def used_before(request: Request) -> Reply:
+        if not used and isinstance(request.command, c.ReportDeploy):
+            used.append(request.command_id)
+            note = await ask(Request("small", request.command_id, Actor("other", "ci"), c.AddNote("mine")))
+            assert isinstance(note, Accepted)
+        return await ask(request)
+
+    async with working(nats_client, jetstream_log, used_before):
+        await publish(nats_client, structured(deploy()), STRUCTURED)
+        (outcome,) = await outcomes(store, 1)
+    assert outcome.result == "refused"
+    assert f"{used[0]!r} was used at revision 2 for another command" in outcome.why
+
+
 async def test_poison_is_kept_and_listed_and_blocks_nothing(
     store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
 ) -> None:

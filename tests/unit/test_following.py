@@ -9,10 +9,15 @@ from collections.abc import Sequence
 import pytest
 
 from events import facts as f
+from services.engine.engine import Engine
+from services.engine.messages import Accepted, Refusal, Request
 from services.following import Followed, follow
 from services.log.memory import MemoryLog
 from services.log.protocol import Entry
-from tests.histories import History, plan
+from services.rollout import commands as c
+from tests.histories import MANAGER, START, History, plan
+
+UNKNOWN = "revision 2 of rollout 'one' cannot be folded: KeyError: 'nobody'"
 
 
 class AwayForThreeTries(MemoryLog):
@@ -67,3 +72,26 @@ async def test_what_is_followed_is_the_rollout_until_its_chain_breaks() -> None:
     assert rollouts.get("one") == state
     assert rollouts.take(second) is None  # and what comes after a break is not believed
     assert (rollouts.ids(), rollouts.get("two")) == (("one",), None)
+
+
+async def test_a_record_that_cannot_be_folded_stops_its_rollout_alone() -> None:
+    log, rollouts, history = MemoryLog(), Followed(), History("one")
+    for fact in (f.PlanAdopted(plan("one")), f.SessionCancelled("nobody")):
+        entry = history.add("x", fact)
+        await log.append("one", entry.data, expected=await log.head(), command_id=entry.command_id)
+    two = History("two").add("adopt", f.PlanAdopted(plan("two")))
+    await log.append("two", two.data, expected=0, command_id=two.command_id)
+    first, second = await log.read("one")
+    state = rollouts.take(first)
+    assert rollouts.take(second) is None
+    assert rollouts.get("one") == state
+    assert rollouts.take((await log.read("two"))[0]) is not None
+    await is_refused_and_the_other_is_not(Engine(log, lambda: START))
+
+
+async def is_refused_and_the_other_is_not(engine: Engine) -> None:
+    for command in (c.AddNote("x"), c.RollBack(), c.Halt(reason="x")):
+        reply = await engine.ask(Request("one", c.name_of(command), MANAGER, command))
+        assert isinstance(reply, Refusal)
+        assert (reply.code, reply.reasons) == ("stopped", (UNKNOWN,))
+    assert isinstance(await engine.ask(Request("two", "n1", MANAGER, c.AddNote("x"))), Accepted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -52,9 +53,16 @@ def unready() -> list[str]:
 
 
 @pytest.fixture
-def service(desk: Desk, book: Tokens, unready: list[str]) -> Service:
+def troubles() -> list[str]:
+    """What goes wrong with single rollouts."""
+    return []
+
+
+@pytest.fixture
+def service(desk: Desk, book: Tokens, unready: list[str], troubles: list[str]) -> Service:
     views = Views(desk.database)
-    return Service(desk.ask, views, desk.flags, book, desk.vault, lambda: NOON, lambda: tuple(unready))
+    service = Service(desk.ask, views, desk.flags, book, desk.vault, lambda: NOON, lambda: tuple(unready))
+    return dataclasses.replace(service, troubles=lambda: tuple(troubles))
 
 
 Client = Callable[..., httpx.AsyncClient]

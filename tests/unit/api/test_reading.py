@@ -67,3 +67,14 @@ def test_a_whole_command_is_read() -> None:
     recorded = read_command(session, "small")
     assert isinstance(recorded, RecordSession)
     assert recorded.workflows[0].load_times == (1.0, 2.5)
+
+
+def test_a_stored_plan_is_held_to_what_a_written_one_is() -> None:
+    plan = {"title": "x", "id": "huge", "toggles": [{"key": "h1"}], "deploy": {"watch": [{"until": 10**12}]}}
+    with pytest.raises(Failed) as failed:
+        read_written_plan(msgspec.json.encode(plan), is_json=True, default_id="")
+    assert failed.value.problem.status == 422
+    assert (
+        "deploy / watch / 1 / until: expected a span of time from 0"
+        in msgspec.json.encode(failed.value.problem).decode()
+    )

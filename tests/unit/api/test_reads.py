@@ -155,6 +155,15 @@ async def test_alive_and_ready_are_asked_without_a_token(stranger: httpx.AsyncCl
     assert response.json()["reasons"] == unready
 
 
+async def test_trouble_with_one_rollout_is_told_and_takes_nobodys_readiness(
+    stranger: httpx.AsyncClient, troubles: list[str]
+) -> None:
+    assert (await stranger.get("/readyz")).json() == {"ready": True}
+    troubles.append("the clock fails at rollout far: OverflowError: date value out of range")
+    response = await stranger.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"ready": True, "troubles": troubles})
+
+
 async def test_every_answer_forbids_caching_and_sniffing(begun: httpx.AsyncClient) -> None:
     for response in (
         await begun.get("/v1/rollouts"),

@@ -111,6 +111,22 @@ async def test_a_key_that_cannot_be_one_is_refused(begun: httpx.AsyncClient, des
     assert len(desk.asked) == asked
 
 
+@pytest.mark.parametrize(
+    "key", ["clock:open:s1", "herald:1", "monitor:stage-1:4", "ci:deploy:0a", '"ci:trouble:0b"', "erased-t1"]
+)
+@pytest.mark.parametrize("role", ["release_manager", "ci", "monitor", "admin"])
+async def test_the_services_own_command_ids_are_nobodys_outside(
+    begun: httpx.AsyncClient, known_as: Client, desk: Desk, key: str, role: str
+) -> None:
+    sent, client = len(desk.asked), known_as(f"some-{role}", role)
+    response = await client.post(
+        "/v1/rollouts/small/commands", json={"type": "note", "text": "mine"}, headers={"Idempotency-Key": key}
+    )
+    assert response.status_code == 422
+    assert "is the service's own; choose another" in response.json()["detail"]
+    assert len(desk.asked) == sent
+
+
 async def test_a_plan_is_revised_by_a_text_by_an_object_and_by_the_stored_form(begun: httpx.AsyncClient) -> None:
     commands = "/v1/rollouts/small/commands"
     text = SMALL.replace("A small release", "As text")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from events import facts as f
 from services.rollout import commands as c
+from services.rollout import steps
 
 from .scenario import (
     CI,
@@ -159,6 +161,33 @@ def test_a_local_time_that_the_clocks_skip_or_that_happens_twice_is_refused() ->
     given(in_new_york()).when(session_at("2022-11-06T01:30"), by=FACILITATOR).refused(
         "2022-11-06T01:30 happens twice in America/New_York", code="invalid"
     )
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "0001-01-01T00:00",
+        "0001-01-01T00:00+14:00",
+        "1969-12-31T23:59",
+        "9001-01-01T00:00",
+        "9999-12-31T16:00Z",
+        "9999-12-31T23:59",
+        "9999-12-31T20:00-04:00",
+    ],
+)
+def test_a_year_that_no_plan_reaches_is_refused(at: str) -> None:
+    story = in_new_york()
+    words = f"expected a year from 1970 to 9000, found '{at}'"
+    given(story).when(session_at(at), by=FACILITATOR).refused(words, code="invalid")
+    scheduled = story.then(session_at("2022-03-01T10:00"), by=FACILITATOR)
+    given(scheduled).when(c.MoveSession(session="v1", at=at), by=FACILITATOR).refused(words, code="invalid")
+
+
+def test_the_last_year_is_one_that_can_be_shown_everywhere() -> None:
+    far = in_new_york().then(session_at("9000-12-31T23:59-12:00"), by=FACILITATOR)
+    for zone in ("Asia/Tokyo", "Pacific/Kiritimati", "America/New_York"):
+        there = replace(far.state, plan=replace(far.state.plan, time_zone=zone))
+        assert steps.local(there, there.sessions["v1"].starts).startswith("9001-01-0")
 
 
 def test_a_freeze_is_of_local_days() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from events import facts as f
-from events.facts import WorkflowResult
+from events.facts import Actor, WorkflowResult
 from services.rollout import commands as c
 from services.rollout.state import Session
 
@@ -71,6 +73,7 @@ def test_no_session_is_scheduled_where_testers_see_nothing() -> None:
     ("command", "words"),
     [
         (c.ScheduleSession(session="v 2", tester="t", at="2022-08-02T10:00"), "a session's name is of letters"),
+        (c.ScheduleSession(session="v2\n", tester="t", at="2022-08-02T10:00"), "a session's name is of letters"),
         (c.ScheduleSession(session="v2", tester=" ", at="2022-08-02T10:00"), "a session needs a tester"),
         (c.ScheduleSession(session="v2", tester="t"), "say when the session is"),
         (c.ScheduleSession(session="v2", tester="t", at="tomorrow"), "expected a time such as 2026-03-02T10:30"),
@@ -142,6 +145,22 @@ def test_command_ids_of_the_clock_name_what_made_them_due() -> None:
     ]
     moved = story.then(c.MoveSession(session="v1", at="2022-07-31T12:00"), by=FACILITATOR)
     assert not {due.command_id for due in moved.agenda()} & {due.command_id for due in story.agenda()}
+
+
+def test_what_differs_at_its_end_or_in_another_script_has_another_command_id() -> None:
+    title = "Approver of " + "x" * 180
+    plan = plan_of(
+        go_no_go={"decided_by": [title], "before": ["go live"], "valid_for": "1 hour"},
+        go_live={"results_after": [{"text": "après", "seconds": "1 day"}, {"text": "aprés", "seconds": "1 day"}]},
+    )
+    approver, story = Actor("olga", "approver", (title,)), released(plan)
+    ids: set[str] = set()
+    for n in (1, 2):
+        story = story.then(c.Decide(decision="go", step="go_live"), by=approver).after(2 * HOUR)
+        ids |= {each.command_id for each in story.agenda()}
+        assert len(ids) == n + 2
+        story = story.tick()
+    assert all(re.fullmatch(r"[!-~]{1,200}", name) for name in ids)
 
 
 def test_after_an_outage_a_window_that_is_over_is_only_closed() -> None:
