@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from events import facts as f
+from events.exposed import exposure_words
 from events.facts import EVERYONE, Actor, Fact
 from events.plan.checks import check
 from events.plan.problems import path_words
@@ -83,12 +84,13 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
 
 
 def _not_wider_than_what_failed(rollout: Rollout, new: Plan) -> None:
-    """After a rollback without a new deploy, the stage that failed is the highest: it does not grow either."""
-    failed = rollout.highest_stage
-    if not 0 < failed <= len(rollout.plan.rollout.stages) or rollout.deployed_since_rollback:
+    """After a rollback without a new deploy no stage under way, or to begin with, goes above what failed."""
+    if not rollout.failed_in_stage or rollout.deployed_since_rollback:
         return
-    if exposure.raises(exposure.exposure_of(rollout.plan, failed), exposure.exposure_of(new, failed)):
-        raise refuse(f"without a new deploy stage {failed}, which failed, does not reach more users")
+    number = max(rollout.stage, 1)
+    if exposure.raises(rollout.failed, exposure.exposure_of(new, number)):
+        failed = exposure_words(rollout.failed)
+        raise refuse(f"without a new deploy stage {number} does not go above {failed}, which failed")
 
 
 def _reworded(rollout: Rollout, new: Plan) -> Iterator[Fact]:

@@ -23,7 +23,7 @@ def next_move(rollout: Rollout) -> str:
     if rollout.phase == "cutover":
         return "advance" if rollout.stage < len(rollout.plan.rollout.stages) else "go_live"
     if rollout.phase == "rolled_back":
-        return "cut_over" if rollout.highest_stage else "report_deploy"
+        return "cut_over" if rollout.failed_in_stage else "report_deploy"
     follows = {"planned": "report_deploy", "veteran_testing": "cut_over", "go_live": "close"}
     return follows.get(rollout.phase, "")
 

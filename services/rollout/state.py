@@ -137,7 +137,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     halted_for: float = 0.0
     rolled_back_ordinal: int = 0
     deployed_since_rollback: bool = False
-    highest_stage: int = 0  # while rolled back without a new deploy: not above this one again
+    failed: Exposure = NOBODY  # what was last taken from users: without a new deploy no more than this again
     went_back: int = 0  # the stage that was left for an earlier one: until it is reached again, stages need a new go
     released_at: UtcTime | None = None  # the first 100%
     released_ordinal: int = 0
@@ -165,6 +165,11 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     def any_go(self) -> bool:
         """Whether any role's go has force still."""
         return any(choice.decision == "go" and not choice.voided for choice in self.choices.values())
+
+    @property
+    def failed_in_stage(self) -> bool:
+        """Whether users had the group on when it was taken from them, not testers alone."""
+        return self.failed.to not in ("nobody", "testers")
 
     @property
     def exposed(self) -> bool:
@@ -362,6 +367,8 @@ def _judged(rollout: Rollout, fact: f.VerdictRecorded, at: Stamp) -> Rollout:
 
 def _exposed(rollout: Rollout, exposure: Exposure, at: Stamp) -> Rollout:
     state = replace(rollout, exposure=exposure)
+    if exposure.to == "nobody" and rollout.exposed:
+        return replace(state, failed=rollout.exposure)
     if exposure.to == "everyone" and rollout.released_at is None:
         return replace(state, released_at=at.when, released_ordinal=at.ordinal)
     return state
@@ -383,7 +390,6 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
         return replace(
             state,
             stage=0,
-            highest_stage=_highest(rollout),
             rolled_back_ordinal=at.ordinal,
             deployed_since_rollback=False,
             halted=False,
@@ -393,17 +399,10 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
             released_at=None,
         )
     if phase == "code_deploy":
-        return replace(state, stage=0, highest_stage=0)
+        return replace(state, stage=0, failed=NOBODY)
     if phase in ("closed", "cancelled"):
         return replace(state, halted=False, halted_because="", halted_since=None)
     return state
-
-
-def _highest(rollout: Rollout) -> int:
-    """The stage that a rollback ends; one above the last when everyone had the group already."""
-    if rollout.phase in ("go_live", "closed"):
-        return len(rollout.plan.rollout.stages) + 1
-    return rollout.stage or rollout.highest_stage
 
 
 def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:

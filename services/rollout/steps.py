@@ -46,7 +46,7 @@ def next_step(rollout: Rollout) -> str:
     if rollout.phase == "planned":
         return "code_deploy"
     if rollout.phase == "rolled_back":
-        return FIRST_STAGE if rollout.highest_stage else "code_deploy"
+        return FIRST_STAGE if rollout.failed_in_stage else "code_deploy"
     order, here = steps(rollout.plan), current_step(rollout)
     if here == "":
         return ""
