@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from events import facts as f
 from events.facts import NOBODY, Actor, Band, Decision, Exposure, Fact, Phase, Record, UtcTime, Verdict, WorkflowResult
 from events.plan.schema import Plan, Quantity
+from services.rollout.exposure import raises
 
 MOST_EVIDENCE = 100
 ACTIVE: tuple[Phase, ...] = ("code_deploy", "veteran_testing", "cutover", "go_live")
@@ -138,7 +139,8 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     rolled_back_ordinal: int = 0
     deployed_since_rollback: bool = False
     failed: Exposure = NOBODY  # what was last taken from users: without a new deploy no more than this again
-    went_back: int = 0  # the stage that was left for an earlier one: until it is reached again, stages need a new go
+    went_back: int = 0  # the stage that was left for an earlier one, and who had the group on in it:
+    left: Exposure = NOBODY  # until both are reached again, each step needs a new go
     released_at: UtcTime | None = None  # the first 100%
     released_ordinal: int = 0
     deploys: dict[str, Deployed] = {}
@@ -366,7 +368,8 @@ def _judged(rollout: Rollout, fact: f.VerdictRecorded, at: Stamp) -> Rollout:
 
 
 def _exposed(rollout: Rollout, exposure: Exposure, at: Stamp) -> Rollout:
-    state = replace(rollout, exposure=exposure)
+    back = rollout.stage >= rollout.went_back and not raises(exposure, rollout.left)
+    state = replace(rollout, exposure=exposure, went_back=0 if back else rollout.went_back)
     if exposure.to == "nobody" and rollout.exposed:
         return replace(state, failed=rollout.exposure)
     if exposure.to == "everyone" and rollout.released_at is None:
@@ -406,8 +409,11 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
 
 
 def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:
-    left = max(rollout.stage, rollout.went_back)
-    return replace(_restart_step(rollout, at), stage=stage, went_back=left if stage < left else 0)
+    state = replace(_restart_step(rollout, at), stage=stage)
+    if stage >= rollout.stage:
+        return state
+    left = rollout.left if rollout.went_back else rollout.exposure
+    return replace(state, went_back=max(rollout.stage, rollout.went_back), left=left)
 
 
 def _resumed(rollout: Rollout, at: Stamp) -> Rollout:

@@ -237,7 +237,9 @@ def needs_go(rollout: Rollout, step: str) -> bool:
     """Whether entering `step` needs a standing go: the plan says so, or something went wrong before."""
     wanted = rollout.plan.go_no_go.before
     number = stage_number(step)
-    if number and (rollout.went_back or (number == 1 and rollout.rolled_back_ordinal)):
+    if rollout.went_back and (number or step == "go_live"):
+        return True
+    if number == 1 and rollout.rolled_back_ordinal:
         return True
     return (
         (number == 1 and ("first stage" in wanted or "every stage" in wanted))
