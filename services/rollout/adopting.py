@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 
 from events import facts as f
 from events.exposed import exposure_words
-from events.facts import EVERYONE, Actor, Fact
+from events.facts import Actor, Fact
 from events.plan.checks import check
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Stage
@@ -104,29 +104,37 @@ def _reworded(rollout: Rollout, new: Plan) -> Iterator[Fact]:
 def _new_exposure(asked: Asked, new: Plan) -> tuple[Fact, ...]:
     """In cutover: who has the group on when the current stage's audience is another one now."""
     rollout = asked.rollout
-    if rollout.phase != "cutover" or _audience(rollout.plan, rollout.stage) == _audience(new, rollout.stage):
+    if rollout.phase != "cutover":
         return ()
     after = exposure.exposure_of(new, rollout.stage)
-    if exposure.raises(rollout.exposure, after):
-        missing = widening_missing(replace(rollout, plan=new), asked.now)
-        if after == EVERYONE or _larger_share(rollout, new):
-            missing = (
-                Blocker("a larger share is reached by advancing, not by a revision of the plan", "phase"),
-                *missing,
-            )
-        if missing:
-            raise Refused(missing)
+    wider = exposure.raises(rollout.exposure, after)
+    missing: list[Blocker] = []
+    if _larger_share(rollout, new, wider):
+        missing.append(Blocker("a larger share is reached by advancing, not by a revision of the plan", "phase"))
+    if after == exposure.exposure_of(rollout.plan, rollout.stage) and not missing:
+        return ()
+    if wider:
+        missing += widening_missing(replace(rollout, plan=new), asked.now)
+    if missing:
+        raise Refused(missing)
     return (f.ExposureSet(after),)
 
 
-def _larger_share(rollout: Rollout, new: Plan) -> bool:
-    """Whether the current stage would reach more of the same users. Another group may be larger: volume was too low."""
+def _larger_share(rollout: Rollout, new: Plan, wider: bool) -> bool:
+    """Whether the current stage would reach everyone, or more of the same users, or users of no group after a group.
+
+    Allowed, because volume may be too low and nothing says which is larger: another group, another share of another
+    group, a group after a share of all users, and other users in the group.
+    """
     was, now = rollout.plan.rollout.stages[rollout.stage - 1], new.rollout.stages[rollout.stage - 1]
-    return was.group == now.group and share(now) > share(was)
+    if was.group != now.group:
+        return wider and not now.group
+    return _end(now) > _end(was) or (wider and share(now) > share(was))
 
 
-def _audience(plan: Plan, stage: int) -> object:
-    return exposure.exposure_of(plan, stage)
+def _end(stage: Stage) -> float:
+    """The percentage up to which a stage's range goes."""
+    return stage.up_to or share(stage)
 
 
 def _changes(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:

@@ -230,6 +230,28 @@ def test_a_revision_does_not_reach_a_larger_share_past_the_guard(to: str) -> Non
     given(story).when(revise(plan_of(rollout={"stages": [to, "everyone"]}))).refused_only(words)
 
 
+def test_a_group_s_stage_is_not_revised_to_a_share_of_all_users() -> None:
+    story = released(plan_of(**STAFF, rollout={"stages": ["Staff", "everyone"]}))
+    words = "a larger share is reached by advancing, not by a revision of the plan"
+    for to in ("99%", "1%"):
+        given(story).when(revise(plan_of(**STAFF, rollout={"stages": [to, "everyone"]}))).refused_only(words)
+    site = released(plan_of(**STAFF, rollout={"stages": ["5% of Staff", "everyone"]}))
+    given(site).when(revise(plan_of(**STAFF, rollout={"stages": ["6% of Staff", "everyone"]}))).refused_only(words)
+    given(site).when(revise(plan_of(**STAFF, rollout={"stages": ["Site", "everyone"]}))).then_among()
+
+
+def test_the_current_stage_s_range_does_not_grow() -> None:
+    story = released(plan_of(rollout={"stages": ["5% to 25%", "everyone"]}))
+    words = "a larger share is reached by advancing, not by a revision of the plan"
+    given(story).when(revise(plan_of(rollout={"stages": ["5% to 99%", "everyone"]}))).refused_only(words)
+    given(story).when(revise(plan_of(rollout={"stages": ["5% to 10%", "everyone"]}))).then_among()
+    fixed = released(plan_of(rollout={"stages": ["5%", "everyone"]}))
+    given(fixed).when(revise(plan_of(rollout={"stages": ["1% to 25%", "everyone"]}))).refused_only(words)
+    staff = released(plan_of(**STAFF, rollout={"stages": ["5% to 25% of Staff", "everyone"]}))
+    sooner = plan_of(**STAFF, rollout={"stages": ["20% to 25% of Staff", "everyone"]})
+    given(staff).when(revise(sooner)).refused_only(words)
+
+
 def test_a_group_of_a_passed_stage_does_not_change() -> None:
     stages = {"stages": ["Staff", "Site", "everyone"]}
     story = released(plan_of(**STAFF, rollout=stages)).then(c.Advance())
