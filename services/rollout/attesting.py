@@ -6,7 +6,6 @@ One rule: a title counts only when its holder speaks, or somebody the plan names
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from events import facts as f
@@ -15,6 +14,7 @@ from events.plan.schema import Item, Question
 from services.rollout import commands as c
 from services.rollout import steps
 from services.rollout.asked import Asked, span
+from services.rollout.guards.go import unanswered
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout
 
@@ -70,9 +70,9 @@ def decide_step(asked: Asked, command: c.Decide) -> tuple[Fact, ...]:
         raise refuse(f"{command.step or 'the next step'!r} is no step of the plan; it has: {known}", code="invalid")
     titles = _titles(asked, command.title)
     if command.decision == "go":
-        unanswered = list(_unanswered(rollout))
-        if unanswered:
-            raise Refused(unanswered)
+        missing = tuple(unanswered(rollout))
+        if missing:
+            raise Refused(missing)
     expires = _expiry(asked, command)
     if _decided_already(asked, command, step, titles):
         return ()
@@ -116,16 +116,6 @@ def _titles(asked: Asked, wanted: str) -> tuple[str, ...]:
         deciding = wanted or " and ".join(approvers)
         raise refuse(f"{deciding} decide{'s' * bool(wanted)}; you are {_who(by)}", code="forbidden")
     return mine
-
-
-def _unanswered(rollout: Rollout) -> Iterator[str]:
-    for q in rollout.plan.go_no_go.questions:
-        answer = steps.answer(rollout, q)
-        if answer is None:
-            by = f" by {q.answered_by}" if q.answered_by else ""
-            yield f"the go/no-go question {q.text!r} is not answered{by}"
-        elif q.must_be and answer.value.casefold() != q.must_be.casefold():
-            yield f"the answer to {q.text!r} must be {q.must_be!r} for a go, it is {answer.value!r}"
 
 
 def _decided_already(asked: Asked, command: c.Decide, step: str, titles: tuple[str, ...]) -> bool:

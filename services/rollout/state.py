@@ -264,7 +264,7 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
             return replace(rollout, results={**rollout.results, f"{step}/{item}": result})
         case f.QuestionAnswered(question=question, answer=answer, note=note):
             result = Result(answer, at.ordinal, at.revision, note, None, at.who.subject)
-            return replace(rollout, answers={**rollout.answers, question: result})
+            return _answered(replace(rollout, answers={**rollout.answers, question: result}), question)
         case f.ExposureSet(exposure=exposure):
             return _exposed(rollout, exposure, at)
         case f.PhaseEntered(phase=phase):
@@ -333,6 +333,12 @@ def _opened_by_now(rollout: Rollout, at: Stamp) -> Rollout:
     held = (s for s in rollout.sessions.values() if s.opens <= at.when and (s.closes is None or at.when < s.closes))
     opened = {s.id: replace(s, window="open") for s in held if s.window == "ahead"}
     return replace(rollout, sessions={**rollout.sessions, **opened}) if opened else rollout
+
+
+def _answered(rollout: Rollout, question: str) -> Rollout:
+    """What a go rests on reads otherwise than when it was decided."""
+    text = next((q.text for q in rollout.plan.go_no_go.questions if q.id == question), "")
+    return _void_go(rollout, f"{text!r} was answered after it") if text else rollout
 
 
 def _void_go(rollout: Rollout, why: str) -> Rollout:

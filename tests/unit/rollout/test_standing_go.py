@@ -274,3 +274,36 @@ def test_go_no_go_questions_are_answered_by_their_role_before_a_go() -> None:
     given(no).when(c.Decide(decision="no_go"), by=OWNER).then_among()
     yes = no.then(c.AnswerQuestion(question="is-the-help-desk-trained", answer="Yes"), by=desk)
     yes.then(GO, by=OWNER).then(c.CutOver(), by=RELEASE_MANAGER)
+
+
+QUESTION = {"id": "calls", "text": "Does the call center know? yes/no", "must_be": "yes"}
+
+
+def answering(answer: str) -> c.AnswerQuestion:
+    return c.AnswerQuestion(question="calls", answer=answer)
+
+
+def test_another_answer_takes_the_force_of_the_go_that_rests_on_it() -> None:
+    story = ready(go_no_go={**FIRST, "questions": [QUESTION]}).then(answering("yes"), by=OWNER).then(GO, by=OWNER)
+    for other in ("yes, since today", "no, not yet"):
+        changed = given(story).when(answering(other), by=OWNER).story
+        given(changed).when(c.CutOver()).refused(
+            "the go of Product Owner for stage 1 (everyone) is void: 'Does the call center know?' was answered after it"
+        )
+    same = given(story).when(answering("yes"), by=OWNER).already()
+    given(same).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
+
+
+def test_a_move_that_needs_a_go_is_held_against_the_answers_too() -> None:
+    story = ready(go_no_go={**FIRST, "questions": [QUESTION]})
+    given(story).when(c.CutOver()).refused_only(
+        "the go/no-go question 'Does the call center know?' is not answered", "Product Owner has not decided go"
+    )
+    no = story.then(answering("no"), by=OWNER)
+    given(no).when(c.CutOver()).refused_only("must be 'yes' for a go, it is 'no'", "Product Owner has not decided go")
+    assert no.missing()[0] == "the answer to 'Does the call center know?' must be 'yes' for a go, it is 'no'"
+
+
+def test_an_answer_to_a_post_launch_question_takes_no_go() -> None:
+    story = ready(go_no_go=FIRST).then(GO, by=OWNER).then(c.AnswerQuestion(question="What next?", answer="more"))
+    given(story).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
