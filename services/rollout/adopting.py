@@ -18,8 +18,8 @@ from events.plan.checks import check
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Stage
 from events.plan.steps import share
+from services.rollout import blanks, exposure, steps
 from services.rollout import commands as c
-from services.rollout import exposure, steps
 from services.rollout.asked import Asked, Surroundings
 from services.rollout.guards.blocker import Blocker
 from services.rollout.guards.entering import widening_missing
@@ -75,11 +75,13 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
     if not changes and old == new:
         return ()
     forbidden = [reason for change in changes if (reason := _forbidden(rollout, *change))]
+    forbidden += blanks.left_out(old, new)
     if forbidden:
         raise Refused(forbidden)
     _not_wider_than_what_failed(rollout, new)
-    touched = tuple(dict.fromkeys(step for step, part in changes if part.split(".")[0] not in _WORDS))
-    revised = f.PlanRevised(new, tuple(dict.fromkeys(part for _, part in changes)), touched)
+    touched = [step for step, part in changes if part.split(".")[0] not in _WORDS]
+    touches = tuple(dict.fromkeys((*touched, *blanks.touched(old, new))))
+    revised = f.PlanRevised(new, tuple(dict.fromkeys(part for _, part in changes)), touches)
     return (revised, *_reworded(rollout, new), *_new_exposure(asked, new))
 
 

@@ -55,7 +55,12 @@ def test_a_draft_with_blanks_is_adopted_and_each_blank_blocks_its_own_move() -> 
     plan = plan_of(draft=True, testing={"recruiting": "TBD"}, rollout={"dates": "TBD"}, go_live={"date": "mm/dd/yy"})
     story = watched(plan)
     given(story).when(c.StartTesting()).refused_only("the plan says 'TBD' at 'testing / recruiting': fill it in")
-    filled = plan_of(draft=True, testing={"recruiting": "By phone", "testers": 0}, rollout={"dates": "TBD"})
+    filled = plan_of(
+        draft=True,
+        testing={"recruiting": "By phone", "testers": 0},
+        rollout={"dates": "TBD"},
+        go_live={"date": "2022-09-01"},
+    )
     story = story.then(revise(filled)).then(c.StartTesting())
     assert any("'rollout / dates'" in text for text in story.missing())
 
@@ -64,6 +69,56 @@ def test_a_blank_among_the_post_launch_questions_blocks_the_close() -> None:
     story = released(plan_of(draft=True, post_launch_questions=["TBD"]))
     story = story.then(c.Decide(decision="go"), by=OWNER).then(c.GoLive())
     given(story).when(c.Close(outcome="keep")).refused("the plan says 'TBD' at 'post_launch_questions / 1'")
+
+
+def test_a_blank_is_filled_not_left_out() -> None:
+    """In its stored form a plan brings its list of blanks with it, so the list is not taken at its word."""
+    rest: dict[str, Any] = {"draft": True, "go_no_go": {"decided_by": ["Product Owner"]}}
+    plan = plan_of(**rest, rollout={"criteria": "TBD", "stages": ["everyone"]}, prerequisites=["HSRM is live", "TBD"])
+    story = attest_all(watched(plan)).then(c.Decide(decision="go"), by=OWNER)
+    words = ("the plan said 'TBD' at 'prerequisites / 2': fill it in", "the plan said 'TBD' at 'rollout / criteria'")
+    given(story).when(revise(replace(plan, gaps=(), draft=False))).refused_only(*words)
+    moved = tuple(replace(gap, step="close") for gap in plan.gaps)
+    given(story).when(revise(replace(plan, gaps=moved))).refused_only(
+        "the blank at 'prerequisites / 2' blocks stage-1, not close", "the blank at 'rollout / criteria' blocks stage-1"
+    )
+    reworded = replace(plan.prerequisites[0], text="HSRM is launched")
+    given(story).when(revise(replace(plan, gaps=(), draft=False, prerequisites=(reworded,)))).refused_only(*words)
+
+
+def test_a_blank_that_is_filled_or_new_touches_its_step() -> None:
+    rest: dict[str, Any] = {"go_no_go": {"decided_by": ["Product Owner"]}}
+    plan = plan_of(**rest, draft=True, links={"Outline": "TBD"})
+    story = watched(plan).then(c.Decide(decision="go"), by=OWNER)
+    filled = plan_of(**rest, draft=True, links={"Outline": "https://example.org"})
+    given(story).when(revise(filled)).then_among(f.PlanRevised(filled, ("links",), ("close",)))
+    void = "is void: the plan was revised after it"
+    given(story.then(revise(filled))).when(c.CutOver()).refused_only(void)
+    reopened = replace(filled, gaps=plan.gaps)
+    given(story.then(revise(filled)).then(c.Decide(decision="go"), by=OWNER).then(revise(reopened))).when(
+        c.CutOver()
+    ).refused_only(void)
+
+
+@pytest.mark.parametrize(
+    ("blank", "filled"),
+    [
+        ({"prerequisites": ["TBD", "HSRM is live"]}, {"prerequisites": ["VAOS is live", "HSRM is live"]}),
+        ({"prerequisites": ["TBD", "HSRM is live"]}, {"prerequisites": ["HSRM is live", "VAOS is live"]}),
+        ({"deploy": {"services": ["TBD"]}}, {"deploy": {"services": ["api"]}}),
+        ({"toggles": "TBD"}, {"toggles": {"a": "A"}}),
+        ({"toggles": {"a": "TBD"}}, {"toggles": {"a": "A"}}),
+        ({"toggles": {}}, {"toggles": {}, "switch": "elsewhere"}),
+        ({"go_live": {"kpis": ["TBD", "Calls"]}}, {"go_live": {"kpis": ["Users", "Calls"]}}),
+        ({"rollout": {"stages": ["5%", {"to": "everyone", "dates": "TBD"}]}}, {"rollout": {"stages": ["everyone"]}}),
+        ({"criteria": {"E": {"below": "x%"}}}, {"criteria": {"E": {"below": "5%"}}}),
+        ({"report_issues": [{"for": "TBD"}]}, {"report_issues": [{"for": "the site"}]}),
+    ],
+)
+def test_blanks_of_every_kind_can_be_filled(blank: dict[str, Any], filled: dict[str, Any]) -> None:
+    story = adopted(plan_of(draft=True, **blank))
+    assert story.state.plan.gaps
+    assert not given(story).when(revise(plan_of(**filled))).story.state.plan.gaps
 
 
 def test_a_rollout_is_adopted_once() -> None:
