@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from events.plan.actors import known_as
 from events.plan.findings import Finding, Findings, Level
 from events.plan.gaps import Path
+from events.plan.ids import ids
 from events.plan.limits import limits
 from events.plan.measuring import answers
 from events.plan.names import IDENTIFIER, nearest
@@ -34,6 +35,7 @@ def check(plan: Plan) -> tuple[Finding, ...]:
         *_whole(plan),
         *_toggles(plan),
         *_names(plan),
+        *ids(plan),
         *stages(plan),
         *watches(plan),
         *_audiences(plan),

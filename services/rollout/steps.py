@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from events.plan.ids import SWITCHED
 from events.plan.schema import Criterion, Gap, Item, Length, Plan, Question, Stage
 from services.rollout.state import Result, Rollout
 
 FIRST_STAGE = "stage-1"
-SWITCHED = "switched-"  # ids of what is attested where the toggles are switched elsewhere
 
 
 def stage_step(number: int) -> str:
