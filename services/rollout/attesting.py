@@ -31,6 +31,12 @@ def holds(rollout: Rollout, by: Actor, title: str) -> bool:
     return title in by.titles
 
 
+def only(asked: Asked, title: str, what: str) -> None:
+    """Refused unless the sender holds the title that the plan names for it, if it names one."""
+    if title and not holds(asked.rollout, asked.by, title):
+        raise refuse(f"{what} {title}; you are {_who(asked.by)}", code="forbidden")
+
+
 def attest(asked: Asked, command: c.Attest) -> tuple[Fact, ...]:
     rollout = asked.rollout
     item = _item(asked, command.item)
@@ -142,10 +148,7 @@ def answer_question(asked: Asked, command: c.AnswerQuestion) -> tuple[Fact, ...]
     if question is None:
         asks = "; ".join(q.id for q in asked_for) or "none"
         raise refuse(f"the plan asks no question {command.question!r}; it asks: {asks}")
-    if question.answered_by and not holds(rollout, asked.by, question.answered_by):
-        raise refuse(
-            f"{question.text!r} is answered by {question.answered_by}; you are {_who(asked.by)}", code="forbidden"
-        )
+    only(asked, question.answered_by, f"{question.text!r} is answered by")
     value, note = answer_value(question, command.answer)
     known = steps.answer(rollout, question)
     if known is not None and (known.value, known.note) == (value, note):
