@@ -82,6 +82,13 @@ class Judgement(Struct, frozen=True, omit_defaults=True):
     measured: bool = False
 
 
+class Halt(Struct, frozen=True, omit_defaults=True):
+    """A span [since, until) in which the rollout was halted; until None: it still is."""
+
+    since: UtcTime
+    until: UtcTime | None = None
+
+
 class Frozen(Struct, frozen=True, omit_defaults=True):
     """A snapshot as it stands: its lines, its span, and how often it was revised."""
 
@@ -136,6 +143,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     halted_because: str = ""
     halted_since: UtcTime | None = None
     halted_for: float = 0.0
+    halts: tuple[Halt, ...] = ()  # all there were, the current one last
     rolled_back_ordinal: int = 0
     deployed_since_rollback: bool = False
     failed: Exposure = NOBODY  # what was last taken from users: without a new deploy no more than this again
@@ -272,7 +280,13 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
         case f.StageEntered(stage=stage):
             return _staged(rollout, stage, at)
         case f.Halted(because=because):
-            state = replace(_opened_by_now(rollout, at), halted=True, halted_because=because, halted_since=at.when)
+            state = replace(
+                _opened_by_now(rollout, at),
+                halted=True,
+                halted_because=because,
+                halted_since=at.when,
+                halts=(*_ended(rollout.halts, at), Halt(at.when)),
+            )
             return _void_go(state, "the rollout was halted after it")
         case f.Resumed():
             return _resumed(rollout, at)
@@ -404,13 +418,15 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
             halted=False,
             halted_because="",
             halted_since=None,
+            halts=_ended(rollout.halts, at),
             went_back=0,
             released_at=None,
         )
     if phase == "code_deploy":
         return replace(state, stage=0, failed=NOBODY)
     if phase in ("closed", "cancelled"):
-        return replace(state, halted=False, halted_because="", halted_since=None)
+        halts = _ended(rollout.halts, at)
+        return replace(state, halted=False, halted_because="", halted_since=None, halts=halts)
     return state
 
 
@@ -422,11 +438,18 @@ def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:
     return replace(state, went_back=max(rollout.stage, rollout.went_back), left=left)
 
 
+def _ended(halts: tuple[Halt, ...], at: Stamp) -> tuple[Halt, ...]:
+    if not halts or halts[-1].until is not None:
+        return halts
+    return (*halts[:-1], Halt(halts[-1].since, at.when))
+
+
 def _resumed(rollout: Rollout, at: Stamp) -> Rollout:
     halted_for = rollout.halted_for
     if rollout.halted_since is not None:
         halted_for += (at.when - rollout.halted_since).total_seconds()
-    return replace(rollout, halted=False, halted_because="", halted_since=None, halted_for=halted_for)
+    state = replace(rollout, halted=False, halted_because="", halted_since=None, halted_for=halted_for)
+    return replace(state, halts=_ended(rollout.halts, at))
 
 
 def _deployed(rollout: Rollout, service: str, version: str, at: Stamp) -> Rollout:
