@@ -30,6 +30,7 @@ GUARDS = {
     "testing_is_waived": "the plan waives testing",
     "everything_answered": "every result and question of the plan answered, snapshots taken",
     "reason_given": "a reason",
+    "prerequisites_hold": "the prerequisites hold, once anybody may have the toggles on",
 }
 
 

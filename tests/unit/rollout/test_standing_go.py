@@ -173,7 +173,7 @@ VOIDING: dict[str, tuple[Callable[[Story], Story], str]] = {
         "vets-api 2 was deployed after it",
     ),
     "a withdrawal": (
-        lambda s: s.then(c.Withdraw(item=seed().prerequisites[1].id)).then(c.Resume(reason="x")),
+        lambda s: s.then(c.Withdraw(item=seed().prerequisites[1].id)),
         "an attestation was withdrawn after it",
     ),
     "a halt": (

@@ -20,8 +20,8 @@ from .scenario import (
     Story,
     all_done,
     attest_all,
-    deploy,
     cut_over,
+    deploy,
     given,
     in_testing,
     judge_well,
@@ -30,6 +30,7 @@ from .scenario import (
     record_results,
     released,
     scheduled,
+    seed,
     watched,
 )
 
@@ -434,3 +435,11 @@ def test_a_halt_that_a_rollback_ended_is_over_for_the_next_round() -> None:
     story = record_results(judge_well(deploy(story, "2").after(DAY))).then(c.StartTesting())
     story = story.then(schedule(story, "v2"), by=FACILITATOR).after(HOUR).tick()
     given(story).when(held("v2"), by=FACILITATOR).then_among()
+
+
+def test_no_window_opens_while_a_prerequisite_is_withdrawn() -> None:
+    item = seed().prerequisites[0]
+    story = in_testing().then(c.Withdraw(item=item.id))
+    resume = c.Resume(reason="go on")
+    given(story).when(resume).refused_only(f"prerequisite {item.text!r} was withdrawn")
+    story.then(c.Attest(item=item.id)).then(resume)
