@@ -131,6 +131,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     phase: Phase = "planned"
     default_approvers: tuple[str, ...] = ()
     plan_revision: int = 0
+    authors: tuple[str, ...] = ()  # the subjects who adopted and revised the plan: what is automatic is their move
     revision: int = 0
     ordinal: int = 0
     basis: int = 0  # the last revision that changed what promotions and decisions rest on
@@ -237,6 +238,7 @@ def _adopted(rollout: str, fact: Fact, stamp: Stamp) -> Rollout:
         entered_at=stamp.when,
         default_approvers=fact.default_approvers,
         plan_revision=stamp.revision,
+        authors=(stamp.who.subject,),
         phase_ordinal=stamp.ordinal,
     )
 
@@ -318,7 +320,8 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
             told = Told(fact.outcome, fact.url)
             return replace(rollout, announced={**rollout.announced, f"{cause} {channel}": told})
         case f.PlanRevised(plan=plan, touches=touches):
-            state = replace(rollout, plan=plan, plan_revision=at.revision)
+            authors = tuple(dict.fromkeys((*rollout.authors, at.who.subject)))
+            state = replace(rollout, plan=plan, plan_revision=at.revision, authors=authors)
             return _void_go(state, "the plan was revised after it") if touches else state
         case f.PlanAdopted(plan=plan):
             return replace(rollout, plan=plan, plan_revision=at.revision)

@@ -1,6 +1,7 @@
 """A standing go: each approver role's latest decision, not by who asks, with nothing against it since.
 
 One rule: it stands on the answers to the plan's go/no-go questions, so these are asked for with it.
+Who sends a move never approves it; what the clock moves is sent by whoever wrote the plan that makes it automatic.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ def why_no_go(move: Asking, step: str, title: str) -> str:
         return f"the go of {title} for {where} is void: {choice.voided}"
     if choice.expires is not None and choice.expires <= move.now:
         return f"the go of {title} for {where} expired at {steps.local(move.rollout, choice.expires)}"
+    if move.by is not None and move.by.role == "clock" and choice.subject in move.rollout.authors:
+        return (
+            f"the go of {title} for {where} is by {choice.subject}, whose plan it is: somebody else must send the move"
+        )
     if move.by is not None and choice.subject == move.by.subject:
         return f"the go of {title} for {where} is your own: somebody else must send the move"
     return ""

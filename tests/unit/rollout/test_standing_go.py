@@ -15,6 +15,7 @@ from services.rollout.asked import Surroundings
 
 from .scenario import (
     CI,
+    CLOCK,
     DAY,
     HOUR,
     MINUTE,
@@ -307,3 +308,30 @@ def test_a_move_that_needs_a_go_is_held_against_the_answers_too() -> None:
 def test_an_answer_to_a_post_launch_question_takes_no_go() -> None:
     story = ready(go_no_go=FIRST).then(GO, by=OWNER).then(c.AnswerQuestion(question="What next?", answer="more"))
     given(story).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
+
+
+# -- what goes on by itself
+
+BOTH = Actor("mia", "release_manager", ("Product Owner",))
+AUTOMATIC = {
+    "go_no_go": {**FIRST, "before": "every stage"},
+    "rollout": {"stages": ["10%", {"to": "everyone", "automatic": True}], "length": "1 hour"},
+}
+
+
+def test_the_clock_moves_on_no_go_of_whoever_wrote_the_plan() -> None:
+    own = released(plan_of(**AUTOMATIC)).then(GO, by=BOTH).after(2 * HOUR)
+    assert not any(isinstance(due.command, c.Advance) for due in own.due())
+    given(own).when(c.Advance(), by=CLOCK).refused_only("is by mia, whose plan it is: somebody else must send the move")
+    given(own).when(c.Advance(), by=BOTH).refused_only("is your own")
+    given(own).when(c.Advance(), by=Actor("max", "release_manager")).then_among(f.StageEntered(2))
+    others = released(plan_of(**AUTOMATIC)).then(GO, by=OWNER).after(2 * HOUR).tick()
+    assert others.state.stage == 2
+
+
+def test_who_revised_the_plan_moves_what_is_automatic_too() -> None:
+    plan = plan_of(**AUTOMATIC)
+    reviser = Actor("rae", "release_manager", ("Product Owner",))
+    story = released(plan).then(c.RevisePlan(plan=replace(plan, title="Other words")), by=reviser)
+    story = story.then(GO, by=reviser).after(2 * HOUR)
+    given(story).when(c.Advance(), by=CLOCK).refused_only("is by rae, whose plan it is")
