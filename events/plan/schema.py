@@ -222,7 +222,10 @@ class Group(_Part, frozen=True):
 
 
 class Stage(_Part, frozen=True):
-    """One step of exposure in cutover: everyone, a percentage, a group, or a percentage of a group."""
+    """One step of exposure in cutover: everyone, a percentage, a group, or a percentage of a group.
+
+    `automatic`: the clock enters it, on no go of anybody who adopted or revised the plan.
+    """
 
     SHORTHAND: ClassVar[str] = "to"
     to: str = ""  # the words as written; the three fields below are what they mean
@@ -294,7 +297,10 @@ class GoLive(_Part, frozen=True):
 
 
 class GoNoGo(_Part, frozen=True):
-    """Who decides go or no-go, before which steps, and what must be answered first."""
+    """Who decides go or no-go, before which steps, and what must be answered first.
+
+    Once anybody may have the toggles on, a revision may ask for more here, never for less.
+    """
 
     template: str = ""
     decided_by: tuple[str, ...] = ()

@@ -75,6 +75,8 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
     if not changes and old == new:
         return ()
     forbidden = [reason for change in changes if (reason := _forbidden(rollout, *change))]
+    if _settled(rollout):
+        forbidden += _weaker_go(rollout, new)
     forbidden += blanks.left_out(old, new)
     if forbidden:
         raise Refused(forbidden)
@@ -83,6 +85,22 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
     touches = tuple(dict.fromkeys((*touched, *blanks.touched(old, new))))
     revised = f.PlanRevised(new, tuple(dict.fromkeys(part for _, part in changes)), touches)
     return (revised, *_reworded(rollout, new), *_new_exposure(asked, new))
+
+
+def _weaker_go(rollout: Rollout, new: Plan) -> Iterator[str]:
+    """What of the go would be asked no more: before a step, of a role, by itself alone, on an answer."""
+    old, later = rollout.plan.go_no_go, new.go_no_go
+    lost = [s for s in steps.steps(new) if steps.asks_go(rollout.plan, s) and not steps.asks_go(new, s)]
+    less = [f"before {steps.title_of(new, step)}" for step in lost]
+    less += [
+        f"by {title}" for title in steps.approvers(rollout) if title not in steps.approvers(replace(rollout, plan=new))
+    ]
+    for title, names in later.delegates.items():
+        less += [f"by {title} and not {name}" for name in names if name not in old.delegates.get(title, ())]
+    less += [f"with {question.text!r} answered" for question in old.questions if question not in later.questions]
+    if less:
+        words = "; ".join(less)
+        yield f"go_no_go cannot ask for less once anybody may have the group on: roll back first (a go {words})"
 
 
 def _not_wider_than_what_failed(rollout: Rollout, new: Plan) -> None:
@@ -221,9 +239,13 @@ def _position(step: str) -> float:
     return named.get(step, float(steps.stage_number(step)))
 
 
+def _settled(rollout: Rollout) -> bool:
+    return rollout.exposed or rollout.phase in ("cutover", "go_live")
+
+
 def _forbidden_in_plan(rollout: Rollout, part: str) -> str:
     """Toggles, prerequisites, groups and how users are told apart are settled by the first exposure."""
     settled = ("toggles", "prerequisites", "actor", "environment", "switch", "time_zone", "readers")
-    if part in settled and (rollout.exposed or rollout.phase in ("cutover", "go_live")):
+    if part in settled and _settled(rollout):
         return f"{part} cannot change once anybody may have the group on: roll back first"
     return ""

@@ -235,12 +235,17 @@ def approvers(rollout: Rollout) -> tuple[str, ...]:
 
 def needs_go(rollout: Rollout, step: str) -> bool:
     """Whether entering `step` needs a standing go: the plan says so, or something went wrong before."""
-    wanted = rollout.plan.go_no_go.before
     number = stage_number(step)
     if rollout.went_back and (number or step == "go_live"):
         return True
     if number == 1 and rollout.rolled_back_ordinal:
         return True
+    return asks_go(rollout.plan, step)
+
+
+def asks_go(plan: Plan, step: str) -> bool:
+    """Whether the plan itself asks for a go before `step`."""
+    wanted, number = plan.go_no_go.before, stage_number(step)
     return (
         (number == 1 and ("first stage" in wanted or "every stage" in wanted))
         or (number > 1 and "every stage" in wanted)

@@ -370,3 +370,55 @@ def test_results_after_may_be_moved_while_live() -> None:
     after = live().then(revise(sooner))
     assert not any("1 month" in text for text in after.missing())
     assert after.state.exposure == EVERYONE
+
+
+# -- the go that a plan asks for
+
+ASKS: dict[str, Any] = {
+    "decided_by": ["Product Owner"],
+    "before": ["every stage", "go live"],
+    "questions": [{"id": "calls", "text": "Does the call center know? yes/no", "must_be": "yes"}],
+}
+
+
+def asking(**go: Any) -> Plan:
+    return plan_of(go_no_go={**ASKS, **go}, rollout={"stages": ["5%", "everyone"]})
+
+
+def in_first_stage() -> Story:
+    story = watched(asking()).then(c.AnswerQuestion(question="calls", answer="yes"), by=OWNER)
+    return released_by_go(story)
+
+
+def released_by_go(story: Story) -> Story:
+    return story.then(c.Decide(decision="go"), by=OWNER).then(c.CutOver())
+
+
+@pytest.mark.parametrize(
+    ("go", "words"),
+    [
+        ({"before": ["first stage", "go live"]}, "(a go before stage 2 (everyone))"),
+        ({"before": ["every stage"]}, "(a go before go-live)"),
+        ({"decided_by": ["A friend"]}, "(a go by Product Owner)"),
+        ({"delegates": {"Product Owner": ["A friend"]}}, "(a go by Product Owner and not A friend)"),
+        ({"questions": []}, "(a go with 'Does the call center know?' answered)"),
+        ({"questions": [{"id": "calls", "text": "Does the call center know? yes/no"}]}, "know?' answered)"),
+    ],
+)
+def test_a_go_is_not_asked_for_less_once_anybody_may_have_the_group_on(go: dict[str, Any], words: str) -> None:
+    story = in_first_stage()
+    start = "go_no_go cannot ask for less once anybody may have the group on: roll back first "
+    given(story).when(revise(asking(**go))).refused_only(words)
+    assert given(story).when(revise(asking(**go))).reasons[0].startswith(start)
+    given(story.then(c.RollBack())).when(revise(asking(**go))).then_among()
+    given(adopted(asking())).when(revise(asking(**go))).then_among()
+
+
+def test_a_go_may_be_asked_for_more_at_any_time() -> None:
+    story = in_first_stage()
+    more = asking(
+        decided_by=["Product Owner", "Business Stakeholders"],
+        questions=[*ASKS["questions"], "Is the letter out? yes/no"],
+        template="https://example.org/meeting",
+    )
+    given(story).when(revise(more)).then_among()
