@@ -64,7 +64,10 @@ class Planned(_Part, frozen=True):
 
 
 class Toggle(_Part, frozen=True):
-    """One toggle of the group: its key as applications ask for it, and what it is for."""
+    """One toggle of the group: its key as applications ask for it, and what it is for.
+
+    The key stays the rollout's, also when a revision drops it, until the rollout is cancelled.
+    """
 
     key: ToggleKey
     about: str = ""
