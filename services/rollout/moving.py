@@ -37,7 +37,10 @@ def _wrong_phase(rollout: Rollout, name: str) -> str:
 
 
 def report_deploy(asked: Asked, command: c.ReportDeploy) -> tuple[Fact, ...]:
-    """A deploy counts for the plan's services in its environment; the watch starts when all have reported."""
+    """A deploy counts for the plan's services in its environment; the watch starts when all have reported.
+
+    A rollback switches toggles off and takes no code away: what was reported before it has reported still.
+    """
     rollout, plan = asked.rollout, asked.rollout.plan
     if command.environment != plan.environment:
         raise refuse(f"the plan is about {plan.environment!r}, the deploy is of {command.environment!r}")

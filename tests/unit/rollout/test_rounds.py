@@ -234,3 +234,11 @@ def test_a_second_round_counts_its_own_sessions() -> None:
     story = both_decide(record_results(held_at(again_in_testing(), "v2", "t-1")))
     given(story).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
     assert decided().missing() == story.missing() == ()
+
+
+def test_a_rollback_takes_no_code_away_so_one_new_version_starts_the_watch() -> None:
+    story = rolled_back()
+    assert len(story.state.plan.deploy.services) == 2
+    given(story).when(c.ReportDeploy(service="vets-api", version="2")).then(
+        f.PhaseEntered("code_deploy"), f.DeployReported("vets-api", "production", "2"), f.WatchStarted()
+    )
