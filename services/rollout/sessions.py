@@ -158,7 +158,7 @@ def is_open(rollout: Rollout, session: Session, now: datetime) -> bool:
 
 def _never_open(rollout: Rollout, session: Session, now: datetime) -> bool:
     """Whether the rollout was halted for the whole window, so that the tester never had the group on."""
-    over = min(now, session.closes or now)
+    over = session.closes or now
     return any(h.since < session.opens and (h.until is None or over <= h.until) for h in rollout.halts)
 
 

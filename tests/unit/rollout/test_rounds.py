@@ -136,6 +136,19 @@ def test_a_plan_is_not_revised_above_what_failed_once_it_is_cut_over_again() -> 
     given(deploy(story, "2")).when(staff).then_among()
 
 
+def test_the_stage_under_way_is_not_revised_above_what_failed_either() -> None:
+    parts: dict[str, Any] = {"groups": {"Staff": {"users": ["u1"]}}}
+    story = released(plan_of(**parts, rollout={"stages": ["10%", "50%", "everyone"]})).then(c.Advance())
+    story = story.then(c.RollBack()).then(c.Decide(decision="go", step="stage-1"), by=OWNER).then(c.CutOver())
+    staff = c.RevisePlan(plan=plan_of(**parts, rollout={"stages": ["10%", "Staff", "everyone"]}))
+    given(story.then(c.Advance())).when(staff).refused_only("stage 2 does not go above 50% of users, which failed")
+
+
+def test_a_release_that_was_removed_and_rolled_back_comes_back_to_everyone() -> None:
+    story = both_decide(answered().then(c.Close(outcome="remove")).then(c.RollBack()))
+    given(story).when(c.CutOver()).then_among(f.ExposureSet(EVERYONE))
+
+
 def test_answers_from_before_a_rollback_do_not_close_the_next_release() -> None:
     story = answered().then(c.RollBack())
     story = both_decide(story).then(c.CutOver())
