@@ -30,6 +30,7 @@ GUARDS = {
     "testing_is_waived": "the plan waives testing",
     "everything_answered": "every result and question of the plan answered, snapshots taken",
     "reason_given": "a reason",
+    "prerequisites_hold": "the prerequisites hold, once anybody may have the toggles on",
 }
 
 
@@ -73,6 +74,9 @@ def phases() -> str:
         "A move that is refused names everything that is missing. `cutover status` and `GET /v1/rollouts/{id}` list "
         "the same for the next move without trying. A deploy while users have the toggles on is recorded without a "
         "move and voids the standing go.",
+        "The watch starts when all of the plan's services have reported. A rollback switches toggles off and takes no "
+        "code away, so after one the new version of a single service starts it. What failed does not come back to more "
+        "users than had it, until there is a new deploy.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -14,6 +14,7 @@ from events.plan.actors import known_as
 from events.plan.bounds import bounds
 from events.plan.findings import Finding, Findings, Level
 from events.plan.gaps import Path
+from events.plan.ids import ids
 from events.plan.limits import limits
 from events.plan.measuring import answers
 from events.plan.names import IDENTIFIER, nearest
@@ -36,6 +37,7 @@ def check(plan: Plan) -> tuple[Finding, ...]:
         *_whole(plan),
         *_toggles(plan),
         *_names(plan),
+        *ids(plan),
         *stages(plan),
         *watches(plan),
         *_audiences(plan),

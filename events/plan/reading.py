@@ -15,7 +15,7 @@ from events.plan.gaps import Path, step_of
 from events.plan.names import IDENTIFIER, slug, unique
 from events.plan.problems import PlanError, Problem, path_words
 from events.plan.schema import Criterion, Gap, GoLive, Item, Plan, Question
-from events.plan.walk import Walk, found, parts_of
+from events.plan.walk import Walk, found, parts_inside
 
 __all__ = ["PlanError", "Problem", "path_words", "read_plan"]
 
@@ -89,7 +89,7 @@ class _Ids:
         self._take_written(plan, (), walk)
 
     def _take_written(self, value: Any, path: Path, walk: Walk) -> None:
-        for key, inner in _inside(value):
+        for key, inner in parts_inside(value):
             self._take_written(inner, (*path, key), walk)
         if isinstance(value, (Item, Question)) and value.id:
             if not IDENTIFIER.fullmatch(value.id):
@@ -102,7 +102,7 @@ class _Ids:
         """The same value with ids; untouched parts stay the same objects."""
         if isinstance(value, (Item, Question)):
             return value if value.id else replace(value, id=self._new(value.text, path))
-        inside = {key: self.given(inner, (*path, key)) for key, inner in _inside(value)}
+        inside = {key: self.given(inner, (*path, key)) for key, inner in parts_inside(value)}
         if isinstance(value, Struct):
             return replace(value, **inside) if inside else value
         if isinstance(value, tuple):
@@ -114,12 +114,3 @@ class _Ids:
         made = unique(slug(text), part.replace("_", "-"), self.taken)
         self.taken.add(made)
         return made
-
-
-def _inside(value: Any) -> list[tuple[Any, Any]]:
-    """The parts of a value with their keys, in order."""
-    if isinstance(value, Struct):
-        return [(info.name, getattr(value, info.name)) for info in parts_of(type(value))]
-    if isinstance(value, tuple):
-        return list(enumerate(value))
-    return list(value.items()) if isinstance(value, dict) else []

@@ -64,7 +64,10 @@ class Planned(_Part, frozen=True):
 
 
 class Toggle(_Part, frozen=True):
-    """One toggle of the group: its key as applications ask for it, and what it is for."""
+    """One toggle of the group: its key as applications ask for it, and what it is for.
+
+    The key stays the rollout's, also when a revision drops it, until the rollout is cancelled.
+    """
 
     key: ToggleKey
     about: str = ""
@@ -222,7 +225,10 @@ class Group(_Part, frozen=True):
 
 
 class Stage(_Part, frozen=True):
-    """One step of exposure in cutover: everyone, a percentage, a group, or a percentage of a group."""
+    """One step of exposure in cutover: everyone, a percentage, a group, or a percentage of a group.
+
+    `automatic`: the clock enters it, on no go of anybody who adopted or revised the plan.
+    """
 
     SHORTHAND: ClassVar[str] = "to"
     to: str = ""  # the words as written; the three fields below are what they mean
@@ -294,7 +300,10 @@ class GoLive(_Part, frozen=True):
 
 
 class GoNoGo(_Part, frozen=True):
-    """Who decides go or no-go, before which steps, and what must be answered first."""
+    """Who decides go or no-go, before which steps, and what must be answered first.
+
+    Once anybody may have the toggles on, a revision may ask for more here, never for less.
+    """
 
     template: str = ""
     decided_by: tuple[str, ...] = ()

@@ -45,6 +45,15 @@ def parts_of(kind: type[Struct]) -> tuple[FieldInfo, ...]:
     return fields(kind)
 
 
+def parts_inside(value: Any) -> list[tuple[Any, Any]]:
+    """The parts of a value with their keys, in order."""
+    if isinstance(value, Struct):
+        return [(info.name, getattr(value, info.name)) for info in parts_of(type(value))]
+    if isinstance(value, tuple):
+        return list(enumerate(value))
+    return list(value.items()) if isinstance(value, dict) else []
+
+
 def writable(kind: type[Struct]) -> tuple[str, ...]:
     """The names a person may use in this part of a plan."""
     never = NEVER_WRITTEN.get(kind, ())

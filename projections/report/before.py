@@ -207,6 +207,8 @@ def _ready(pen: Pen) -> Answer:
     missing = [title for title in pen.plan.go_no_go.decided_by if title not in latest]
     void = [each.at.revision for kind in VOIDING for each in pen.history.of(kind)]
     void += [each.at.revision for each in pen.history.of(f.PlanRevised) if each.fact.touches]
+    asked = {question.id for question in pen.plan.go_no_go.questions}
+    void += [each.at.revision for each in pen.history.of(f.QuestionAnswered) if each.fact.question in asked]
     if latest and not missing and min(each.at.revision for each in latest.values()) > max(void, default=0):
         return _said(pen, label, "Ready", list(latest.values()))
     notes = [Cell(f"{title} has not decided") for title in missing]

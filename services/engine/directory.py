@@ -1,6 +1,7 @@
 """The directory: who holds which toggle key, and how far each rollout is.
 
 One rule: a fold of the whole log up to `position`; an adoption is appended only if the log still ends there.
+A key stays the rollout's that has ever named it, until that is cancelled: applications may go on asking for it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ class Directory:
     def __init__(self, log: Log, default_approvers: tuple[str, ...] = ()) -> None:
         self._log = log
         self._default_approvers = default_approvers
-        self._toggles: dict[str, tuple[str, ...]] = {}
+        self._toggles: dict[str, tuple[str, ...]] = {}  # rollout -> the keys of its plan
+        self._dropped: dict[str, tuple[str, ...]] = {}  # rollout -> keys of its earlier plans
         self._phases: dict[str, str] = {}
         self._lock = asyncio.Lock()
         self.position = 0
@@ -37,7 +39,8 @@ class Directory:
     def _as_of_now(self) -> Surroundings:
         owners = {
             key: rollout
-            for rollout, keys in self._toggles.items()
+            for held in (self._dropped, self._toggles)  # the plan in force decides, should two have named a key
+            for rollout, keys in held.items()
             if self._phases.get(rollout) != "cancelled"
             for key in keys
         }
@@ -51,6 +54,8 @@ class Directory:
             return  # that rollout is stopped; its toggles stay as they were known
         for fact in record.facts:
             if isinstance(fact, (PlanAdopted, PlanRevised)):
+                before = (*self._dropped.get(entry.rollout, ()), *self._toggles.get(entry.rollout, ()))
+                self._dropped[entry.rollout] = tuple(dict.fromkeys(before))
                 self._toggles[entry.rollout] = tuple(t.key for t in fact.plan.toggles)
                 self._phases.setdefault(entry.rollout, "planned")
             elif isinstance(fact, PhaseEntered):

@@ -72,7 +72,8 @@ def answer_to(blocker: Blocker, rollout: Rollout, now: datetime) -> Deed | None:
         case "result":
             return _record(rollout, item, by)
         case "answer":
-            return _answer(_question(rollout.plan.post_launch_questions, item))
+            asked = (*rollout.plan.go_no_go.questions, *rollout.plan.post_launch_questions)
+            return _answer(_question(asked, item))
         case "session" | "workflow":
             return _session(rollout, now)
         case "snapshot":

@@ -12,13 +12,14 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from events import facts as f
-from events.facts import EVERYONE, Actor, Fact
+from events.exposed import exposure_words
+from events.facts import Actor, Fact
 from events.plan.checks import check
 from events.plan.problems import path_words
 from events.plan.schema import Plan, Stage
 from events.plan.steps import share
+from services.rollout import blanks, exposure, steps
 from services.rollout import commands as c
-from services.rollout import exposure, steps
 from services.rollout.asked import Asked, Surroundings
 from services.rollout.guards.blocker import Blocker
 from services.rollout.guards.entering import widening_missing
@@ -74,21 +75,42 @@ def revise(asked: Asked, command: c.RevisePlan) -> tuple[Fact, ...]:
     if not changes and old == new:
         return ()
     forbidden = [reason for change in changes if (reason := _forbidden(rollout, *change))]
+    if _settled(rollout):
+        forbidden += _weaker_go(rollout, new)
+    forbidden += blanks.left_out(old, new)
     if forbidden:
         raise Refused(forbidden)
     _not_wider_than_what_failed(rollout, new)
-    touched = tuple(dict.fromkeys(step for step, part in changes if part.split(".")[0] not in _WORDS))
-    revised = f.PlanRevised(new, tuple(dict.fromkeys(part for _, part in changes)), touched)
+    touched = [step for step, part in changes if part.split(".")[0] not in _WORDS]
+    touches = tuple(dict.fromkeys((*touched, *blanks.touched(old, new))))
+    revised = f.PlanRevised(new, tuple(dict.fromkeys(part for _, part in changes)), touches)
     return (revised, *_reworded(rollout, new), *_new_exposure(asked, new))
 
 
+def _weaker_go(rollout: Rollout, new: Plan) -> Iterator[str]:
+    """What of the go would be asked no more: before a step, of a role, by itself alone, on an answer."""
+    old, later = rollout.plan.go_no_go, new.go_no_go
+    lost = [s for s in steps.steps(new) if steps.asks_go(rollout.plan, s) and not steps.asks_go(new, s)]
+    less = [f"before {steps.title_of(new, step)}" for step in lost]
+    less += [
+        f"by {title}" for title in steps.approvers(rollout) if title not in steps.approvers(replace(rollout, plan=new))
+    ]
+    for title, names in later.delegates.items():
+        less += [f"by {title} and not {name}" for name in names if name not in old.delegates.get(title, ())]
+    less += [f"with {question.text!r} answered" for question in old.questions if question not in later.questions]
+    if less:
+        words = "; ".join(less)
+        yield f"go_no_go cannot ask for less once anybody may have the group on: roll back first (a go {words})"
+
+
 def _not_wider_than_what_failed(rollout: Rollout, new: Plan) -> None:
-    """After a rollback without a new deploy, the stage that failed is the highest: it does not grow either."""
-    failed = rollout.highest_stage
-    if not 0 < failed <= len(rollout.plan.rollout.stages) or rollout.deployed_since_rollback:
+    """After a rollback without a new deploy no stage under way, or to begin with, goes above what failed."""
+    if not rollout.failed_in_stage or rollout.deployed_since_rollback:
         return
-    if exposure.raises(exposure.exposure_of(rollout.plan, failed), exposure.exposure_of(new, failed)):
-        raise refuse(f"without a new deploy stage {failed}, which failed, does not reach more users")
+    number = max(rollout.stage, 1)
+    if exposure.raises(rollout.failed, exposure.exposure_of(new, number)):
+        failed = exposure_words(rollout.failed)
+        raise refuse(f"without a new deploy stage {number} does not go above {failed}, which failed")
 
 
 def _reworded(rollout: Rollout, new: Plan) -> Iterator[Fact]:
@@ -102,29 +124,37 @@ def _reworded(rollout: Rollout, new: Plan) -> Iterator[Fact]:
 def _new_exposure(asked: Asked, new: Plan) -> tuple[Fact, ...]:
     """In cutover: who has the group on when the current stage's audience is another one now."""
     rollout = asked.rollout
-    if rollout.phase != "cutover" or _audience(rollout.plan, rollout.stage) == _audience(new, rollout.stage):
+    if rollout.phase != "cutover":
         return ()
     after = exposure.exposure_of(new, rollout.stage)
-    if exposure.raises(rollout.exposure, after):
-        missing = widening_missing(replace(rollout, plan=new), asked.now)
-        if after == EVERYONE or _larger_share(rollout, new):
-            missing = (
-                Blocker("a larger share is reached by advancing, not by a revision of the plan", "phase"),
-                *missing,
-            )
-        if missing:
-            raise Refused(missing)
+    wider = exposure.raises(rollout.exposure, after)
+    missing: list[Blocker] = []
+    if _larger_share(rollout, new, wider):
+        missing.append(Blocker("a larger share is reached by advancing, not by a revision of the plan", "phase"))
+    if after == exposure.exposure_of(rollout.plan, rollout.stage) and not missing:
+        return ()
+    if wider:
+        missing += widening_missing(replace(rollout, plan=new), asked.now)
+    if missing:
+        raise Refused(missing)
     return (f.ExposureSet(after),)
 
 
-def _larger_share(rollout: Rollout, new: Plan) -> bool:
-    """Whether the current stage would reach more of the same users. Another group may be larger: volume was too low."""
+def _larger_share(rollout: Rollout, new: Plan, wider: bool) -> bool:
+    """Whether the current stage would reach everyone, or more of the same users, or users of no group after a group.
+
+    Allowed, because volume may be too low and nothing says which is larger: another group, another share of another
+    group, a group after a share of all users, and other users in the group.
+    """
     was, now = rollout.plan.rollout.stages[rollout.stage - 1], new.rollout.stages[rollout.stage - 1]
-    return was.group == now.group and share(now) > share(was)
+    if was.group != now.group:
+        return wider and not now.group
+    return _end(now) > _end(was) or (wider and share(now) > share(was))
 
 
-def _audience(plan: Plan, stage: int) -> object:
-    return exposure.exposure_of(plan, stage)
+def _end(stage: Stage) -> float:
+    """The percentage up to which a stage's range goes."""
+    return stage.up_to or share(stage)
 
 
 def _changes(old: Plan, new: Plan) -> Iterator[tuple[str, str]]:
@@ -209,9 +239,13 @@ def _position(step: str) -> float:
     return named.get(step, float(steps.stage_number(step)))
 
 
+def _settled(rollout: Rollout) -> bool:
+    return rollout.exposed or rollout.phase in ("cutover", "go_live")
+
+
 def _forbidden_in_plan(rollout: Rollout, part: str) -> str:
     """Toggles, prerequisites, groups and how users are told apart are settled by the first exposure."""
     settled = ("toggles", "prerequisites", "actor", "environment", "switch", "time_zone", "readers")
-    if part in settled and (rollout.exposed or rollout.phase in ("cutover", "go_live")):
+    if part in settled and _settled(rollout):
         return f"{part} cannot change once anybody may have the group on: roll back first"
     return ""

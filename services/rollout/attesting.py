@@ -6,7 +6,6 @@ One rule: a title counts only when its holder speaks, or somebody the plan names
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from events import facts as f
@@ -15,6 +14,7 @@ from events.plan.schema import Item, Question
 from services.rollout import commands as c
 from services.rollout import steps
 from services.rollout.asked import Asked, span
+from services.rollout.guards.go import unanswered
 from services.rollout.refusals import Refused, refuse
 from services.rollout.state import Rollout
 
@@ -29,6 +29,12 @@ def holds(rollout: Rollout, by: Actor, title: str) -> bool:
         managers = rollout.plan.release_managers
         return by.role in _MANAGERS or any(t in managers for t in (*by.titles, by.subject))
     return title in by.titles
+
+
+def only(asked: Asked, title: str, what: str) -> None:
+    """Refused unless the sender holds the title that the plan names for it, if it names one."""
+    if title and not holds(asked.rollout, asked.by, title):
+        raise refuse(f"{what} {title}; you are {_who(asked.by)}", code="forbidden")
 
 
 def attest(asked: Asked, command: c.Attest) -> tuple[Fact, ...]:
@@ -70,9 +76,9 @@ def decide_step(asked: Asked, command: c.Decide) -> tuple[Fact, ...]:
         raise refuse(f"{command.step or 'the next step'!r} is no step of the plan; it has: {known}", code="invalid")
     titles = _titles(asked, command.title)
     if command.decision == "go":
-        unanswered = list(_unanswered(rollout))
-        if unanswered:
-            raise Refused(unanswered)
+        missing = tuple(unanswered(rollout))
+        if missing:
+            raise Refused(missing)
     expires = _expiry(asked, command)
     if _decided_already(asked, command, step, titles):
         return ()
@@ -118,16 +124,6 @@ def _titles(asked: Asked, wanted: str) -> tuple[str, ...]:
     return mine
 
 
-def _unanswered(rollout: Rollout) -> Iterator[str]:
-    for q in rollout.plan.go_no_go.questions:
-        answer = steps.answer(rollout, q)
-        if answer is None:
-            by = f" by {q.answered_by}" if q.answered_by else ""
-            yield f"the go/no-go question {q.text!r} is not answered{by}"
-        elif q.must_be and answer.value.casefold() != q.must_be.casefold():
-            yield f"the answer to {q.text!r} must be {q.must_be!r} for a go, it is {answer.value!r}"
-
-
 def _decided_already(asked: Asked, command: c.Decide, step: str, titles: tuple[str, ...]) -> bool:
     """The same decision by the same person still stands, and nothing it rests on has changed: no news."""
     rollout = asked.rollout
@@ -152,10 +148,7 @@ def answer_question(asked: Asked, command: c.AnswerQuestion) -> tuple[Fact, ...]
     if question is None:
         asks = "; ".join(q.id for q in asked_for) or "none"
         raise refuse(f"the plan asks no question {command.question!r}; it asks: {asks}")
-    if question.answered_by and not holds(rollout, asked.by, question.answered_by):
-        raise refuse(
-            f"{question.text!r} is answered by {question.answered_by}; you are {_who(asked.by)}", code="forbidden"
-        )
+    only(asked, question.answered_by, f"{question.text!r} is answered by")
     value, note = answer_value(question, command.answer)
     known = steps.answer(rollout, question)
     if known is not None and (known.value, known.note) == (value, note):

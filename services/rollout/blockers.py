@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from events.facts import Phase
+from events.facts import Actor, Phase
 from services.rollout import steps
 from services.rollout.guards.blocker import Blocker
 from services.rollout.guards.leaving import undeployed
@@ -23,17 +23,19 @@ def next_move(rollout: Rollout) -> str:
     if rollout.phase == "cutover":
         return "advance" if rollout.stage < len(rollout.plan.rollout.stages) else "go_live"
     if rollout.phase == "rolled_back":
-        return "cut_over" if rollout.highest_stage else "report_deploy"
+        return "cut_over" if rollout.failed_in_stage else "report_deploy"
     follows = {"planned": "report_deploy", "veteran_testing": "cut_over", "go_live": "close"}
     return follows.get(rollout.phase, "")
 
 
-def blockers(rollout: Rollout, now: datetime, finished: dict[str, Phase] | None = None) -> tuple[Blocker, ...]:
-    """Everything that is missing for the next move at `now` (UTC), whoever would ask for it."""
+def blockers(
+    rollout: Rollout, now: datetime, finished: dict[str, Phase] | None = None, by: Actor | None = None
+) -> tuple[Blocker, ...]:
+    """Everything that is missing for the next move at `now` (UTC), whoever would ask for it; or if `by` does."""
     name = next_move(rollout)
     if not name:
         return ()
-    move = Move(rollout, steps.next_step(rollout), now, finished=finished)
+    move = Move(rollout, steps.next_step(rollout), now, by, finished=finished)
     RULES.events[name].trigger(move)
     missing = list(move.missing)
     if name == "report_deploy" and rollout.phase == "rolled_back":

@@ -13,10 +13,13 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from events.facts import Actor
 from services.rollout import steps
 from services.rollout.blockers import blockers
 from services.rollout.commands import Advance, CloseWindow, Command, OpenWindow, Remind, TakeSnapshot
 from services.rollout.state import Rollout, Session
+
+CLOCK = Actor("clock", "clock")
 
 
 class Due(Struct, frozen=True):
@@ -42,7 +45,7 @@ def due(rollout: Rollout, now: datetime) -> tuple[Due, ...]:
     owed = [each for each in agenda(rollout) if each.at <= now]
     over = {each.command.session for each in owed if isinstance(each.command, CloseWindow)}
     owed = [each for each in owed if not (isinstance(each.command, OpenWindow) and each.command.session in over)]
-    if any(isinstance(each.command, Advance) for each in owed) and blockers(rollout, now):
+    if any(isinstance(each.command, Advance) for each in owed) and blockers(rollout, now, by=CLOCK):
         owed = [each for each in owed if not isinstance(each.command, Advance)]
     return tuple(owed)
 

@@ -32,6 +32,13 @@ def exposure_of(plan: Plan, stage: int) -> Exposure:
     return as_exposure(audiences)
 
 
+def entered(now: Exposure, plan: Plan, stage: int) -> Exposure:
+    """Everybody who has the group now, and the audience of every stage up to this one."""
+    for each in plan.rollout.stages[:stage]:
+        now = widened(now, audience(plan, each))
+    return now
+
+
 def widened(old: Exposure, new: Audience) -> Exposure:
     """Everybody who has the group now, and the new audience."""
     return EVERYONE if old.to == "everyone" else as_exposure(join(old.audiences, new))

@@ -19,10 +19,13 @@ from services.rollout.snapshots import entries_of
 from services.rollout.state import Rollout
 
 
-def attempt(asked: Asked, name: str, step: str = "") -> None:
-    """Try a move on the table; returns if it may be made, else raises Refused with every reason."""
+def attempt(asked: Asked, name: str, step: str = "", wanted: Exposure | None = None) -> None:
+    """Try a move on the table; returns if it may be made, else raises Refused with every reason.
+
+    `wanted`: the exposure it would lead to, where that is another than entering `step` gives.
+    """
     rollout = asked.rollout
-    move = Move(rollout, step, asked.now, asked.by, asked.reason, asked.around.phases)
+    move = Move(rollout, step, asked.now, asked.by, asked.reason, asked.around.phases, wanted)
     if rollout.phase not in sources(name):
         raise Refused((_wrong_phase(rollout, name), *(move.still_to_come() if step else ())))
     if not RULES.events[name].trigger(move):
@@ -34,7 +37,10 @@ def _wrong_phase(rollout: Rollout, name: str) -> str:
 
 
 def report_deploy(asked: Asked, command: c.ReportDeploy) -> tuple[Fact, ...]:
-    """A deploy counts for the plan's services in its environment; the watch starts when all have reported."""
+    """A deploy counts for the plan's services in its environment; the watch starts when all have reported.
+
+    A rollback switches toggles off and takes no code away: what was reported before it has reported still.
+    """
     rollout, plan = asked.rollout, asked.rollout.plan
     if command.environment != plan.environment:
         raise refuse(f"the plan is about {plan.environment!r}, the deploy is of {command.environment!r}")
@@ -74,7 +80,7 @@ def advance(asked: Asked, command: c.Advance) -> tuple[Fact, ...]:
         attempt(asked, "advance")
     within = _within_range(rollout, command.to)
     if within is not None:
-        attempt(asked, "advance", steps.current_step(rollout))
+        attempt(asked, "advance", steps.current_step(rollout), within)
         return (f.ExposureSet(within),)
     number = _stage_named(plan, command.to) if command.to else rollout.stage + 1
     if command.to and number == rollout.stage:
@@ -166,15 +172,7 @@ def _unfinished(rollout: Rollout, because: str) -> tuple[Fact, ...]:
 def _enter_stage(rollout: Rollout, number: int) -> tuple[Fact, ...]:
     plan = rollout.plan
     stage = plan.rollout.stages[number - 1]
-    return (f.StageEntered(number, stage.title), f.ExposureSet(exposure_at(rollout, number)))
-
-
-def exposure_at(rollout: Rollout, number: int) -> Exposure:
-    """Everybody who has the group now, and the audience of every stage up to this one."""
-    wider = rollout.exposure
-    for stage in rollout.plan.rollout.stages[:number]:
-        wider = exposure.widened(wider, exposure.audience(rollout.plan, stage))
-    return wider
+    return (f.StageEntered(number, stage.title), f.ExposureSet(exposure.entered(rollout.exposure, plan, number)))
 
 
 def _within_range(rollout: Rollout, to: str) -> Exposure | None:

@@ -28,7 +28,7 @@ TRANSITIONS: tuple[tuple[str, tuple[Phase, ...], str, tuple[str, ...]], ...] = (
     ("go_live", ("cutover",), "go_live", ("enter",)),
     ("close", ("go_live",), "closed", ("everything_answered",)),
     ("halt", ACTIVE, "=", ("reason_given",)),
-    ("resume", ACTIVE, "=", ("reason_given",)),
+    ("resume", ACTIVE, "=", ("reason_given", "prerequisites_hold")),
     ("roll_back", (*ACTIVE, "closed"), "rolled_back", ()),
     ("cancel", ("planned", "code_deploy", "rolled_back"), "cancelled", ("reason_given",)),
 )

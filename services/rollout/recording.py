@@ -14,7 +14,7 @@ from events.plan.schema import Criterion
 from services.rollout import commands as c
 from services.rollout import criteria, measuring, steps
 from services.rollout.asked import Asked
-from services.rollout.attesting import answer_value, find_question
+from services.rollout.attesting import answer_value, find_question, only
 from services.rollout.criteria import Judged
 from services.rollout.moving import rollback_facts
 from services.rollout.refusals import refuse
@@ -33,6 +33,7 @@ def record_verdict(asked: Asked, command: c.RecordVerdict) -> tuple[Fact, ...]:
     if command.measurement is not None:
         fact = measuring.of_monitor(asked, criterion, step, command.measurement)
         return (fact, *_consequence(rollout, criterion, Judged(fact.verdict, fact.band, fact.why, fact.value)))
+    _by_whom_the_plan_names(asked, criterion.judged_by, f"{criterion.name!r} is judged by")
     judged = _judged(criterion, command)
     since = rollout.step_since if step == steps.current_step(rollout) and rollout.step_since else rollout.entered_at
     consequence = _consequence(rollout, criterion, judged)
@@ -50,6 +51,12 @@ def record_verdict(asked: Asked, command: c.RecordVerdict) -> tuple[Fact, ...]:
         asked.by.role == "monitor" and bool(measured(criterion)),
     )
     return (fact, *consequence)
+
+
+def _by_whom_the_plan_names(asked: Asked, title: str, what: str) -> None:
+    """Where the plan names who judges or records something, nobody else does, but the monitor that measures it."""
+    if asked.by.role != "monitor":
+        only(asked, title, what)
 
 
 def _no_news(asked: Asked, step: str, name: str, judged: Judged) -> bool:
@@ -112,12 +119,14 @@ def record_result(asked: Asked, command: c.RecordResult) -> tuple[Fact, ...]:
         (k for k in plan.go_live.kpis if step in steps.result_sets(plan) and k.name == command.item.strip()), None
     )
     if kpi is not None:
+        _by_whom_the_plan_names(asked, kpi.judged_by, f"{kpi.name!r} is recorded by")
         return _new_result(asked, f.ResultRecorded(step, kpi.name, *_kpi_value(kpi, command.value)), kpi.name)
     question = find_question(steps.questions(plan, step), command.item)
     if question is None:
         raise refuse(
             f"{command.item!r} is no result of {steps.title_of(plan, step)}; it has: {_results(rollout, step)}"
         )
+    _by_whom_the_plan_names(asked, question.answered_by, f"{question.text!r} is recorded by")
     value, note = answer_value(question, command.value)
     return _new_result(asked, f.ResultRecorded(step, question.id, value, note), question.text)
 

@@ -156,6 +156,12 @@ def is_open(rollout: Rollout, session: Session, now: datetime) -> bool:
     return session.window == "open" or (now >= session.opens and not rollout.halted)
 
 
+def _never_open(rollout: Rollout, session: Session, now: datetime) -> bool:
+    """Whether the rollout was halted for the whole window, so that the tester never had the group on."""
+    over = session.closes or now
+    return any(h.since < session.opens and (h.until is None or over <= h.until) for h in rollout.halts)
+
+
 def record(asked: Asked, command: c.RecordSession) -> tuple[Fact, ...]:
     """What a session showed. Recording it again corrects it; the log keeps both."""
     rollout = asked.rollout
@@ -178,6 +184,11 @@ def record(asked: Asked, command: c.RecordSession) -> tuple[Fact, ...]:
         command.comments,
     ):
         return ()
+    if held and _never_open(rollout, session, asked.now):
+        raise refuse(
+            f"the window of {session.id!r} never opened, the rollout was halted: no session was held; "
+            "record a no-show, or cancel it, and schedule another"
+        )
     return (f.SessionRecorded(session.id, held, workflows, command.comments),)
 
 

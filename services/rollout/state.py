@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from events import facts as f
 from events.facts import NOBODY, Actor, Band, Decision, Exposure, Fact, Phase, Record, UtcTime, Verdict, WorkflowResult
 from events.plan.schema import Plan, Quantity
+from services.rollout.exposure import raises
 
 MOST_EVIDENCE = 100
 ACTIVE: tuple[Phase, ...] = ("code_deploy", "veteran_testing", "cutover", "go_live")
@@ -81,6 +82,13 @@ class Judgement(Struct, frozen=True, omit_defaults=True):
     measured: bool = False
 
 
+class Halt(Struct, frozen=True, omit_defaults=True):
+    """A span [since, until) in which the rollout was halted; until None: it still is."""
+
+    since: UtcTime
+    until: UtcTime | None = None
+
+
 class Frozen(Struct, frozen=True, omit_defaults=True):
     """A snapshot as it stands: its lines, its span, and how often it was revised."""
 
@@ -123,6 +131,7 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     phase: Phase = "planned"
     default_approvers: tuple[str, ...] = ()
     plan_revision: int = 0
+    authors: tuple[str, ...] = ()  # the subjects who adopted and revised the plan: what is automatic is their move
     revision: int = 0
     ordinal: int = 0
     basis: int = 0  # the last revision that changed what promotions and decisions rest on
@@ -135,10 +144,12 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     halted_because: str = ""
     halted_since: UtcTime | None = None
     halted_for: float = 0.0
+    halts: tuple[Halt, ...] = ()  # all there were, the current one last
     rolled_back_ordinal: int = 0
     deployed_since_rollback: bool = False
-    highest_stage: int = 0  # while rolled back without a new deploy: not above this one again
-    went_back: int = 0  # the stage that was left for an earlier one: until it is reached again, stages need a new go
+    failed: Exposure = NOBODY  # what was last taken from users: without a new deploy no more than this again
+    went_back: int = 0  # the stage that was left for an earlier one, and who had the group on in it:
+    left: Exposure = NOBODY  # until both are reached again, each step needs a new go
     released_at: UtcTime | None = None  # the first 100%
     released_ordinal: int = 0
     deploys: dict[str, Deployed] = {}
@@ -165,6 +176,11 @@ class Rollout(Struct, frozen=True, omit_defaults=True):
     def any_go(self) -> bool:
         """Whether any role's go has force still."""
         return any(choice.decision == "go" and not choice.voided for choice in self.choices.values())
+
+    @property
+    def failed_in_stage(self) -> bool:
+        """Whether users had the group on when it was taken from them, not testers alone."""
+        return self.failed.to not in ("nobody", "testers")
 
     @property
     def exposed(self) -> bool:
@@ -222,6 +238,7 @@ def _adopted(rollout: str, fact: Fact, stamp: Stamp) -> Rollout:
         entered_at=stamp.when,
         default_approvers=fact.default_approvers,
         plan_revision=stamp.revision,
+        authors=(stamp.who.subject,),
         phase_ordinal=stamp.ordinal,
     )
 
@@ -257,7 +274,7 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
             return replace(rollout, results={**rollout.results, f"{step}/{item}": result})
         case f.QuestionAnswered(question=question, answer=answer, note=note):
             result = Result(answer, at.ordinal, at.revision, note, None, at.who.subject)
-            return replace(rollout, answers={**rollout.answers, question: result})
+            return _answered(replace(rollout, answers={**rollout.answers, question: result}), question)
         case f.ExposureSet(exposure=exposure):
             return _exposed(rollout, exposure, at)
         case f.PhaseEntered(phase=phase):
@@ -265,7 +282,13 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
         case f.StageEntered(stage=stage):
             return _staged(rollout, stage, at)
         case f.Halted(because=because):
-            state = replace(_opened_by_now(rollout, at), halted=True, halted_because=because, halted_since=at.when)
+            state = replace(
+                _opened_by_now(rollout, at),
+                halted=True,
+                halted_because=because,
+                halted_since=at.when,
+                halts=(*_ended(rollout.halts, at), Halt(at.when)),
+            )
             return _void_go(state, "the rollout was halted after it")
         case f.Resumed():
             return _resumed(rollout, at)
@@ -297,7 +320,8 @@ def evolve(rollout: Rollout, fact: Fact, at: Stamp) -> Rollout:
             told = Told(fact.outcome, fact.url)
             return replace(rollout, announced={**rollout.announced, f"{cause} {channel}": told})
         case f.PlanRevised(plan=plan, touches=touches):
-            state = replace(rollout, plan=plan, plan_revision=at.revision)
+            authors = tuple(dict.fromkeys((*rollout.authors, at.who.subject)))
+            state = replace(rollout, plan=plan, plan_revision=at.revision, authors=authors)
             return _void_go(state, "the plan was revised after it") if touches else state
         case f.PlanAdopted(plan=plan):
             return replace(rollout, plan=plan, plan_revision=at.revision)
@@ -326,6 +350,12 @@ def _opened_by_now(rollout: Rollout, at: Stamp) -> Rollout:
     held = (s for s in rollout.sessions.values() if s.opens <= at.when and (s.closes is None or at.when < s.closes))
     opened = {s.id: replace(s, window="open") for s in held if s.window == "ahead"}
     return replace(rollout, sessions={**rollout.sessions, **opened}) if opened else rollout
+
+
+def _answered(rollout: Rollout, question: str) -> Rollout:
+    """What a go rests on reads otherwise than when it was decided."""
+    text = next((q.text for q in rollout.plan.go_no_go.questions if q.id == question), "")
+    return _void_go(rollout, f"{text!r} was answered after it") if text else rollout
 
 
 def _void_go(rollout: Rollout, why: str) -> Rollout:
@@ -361,7 +391,10 @@ def _judged(rollout: Rollout, fact: f.VerdictRecorded, at: Stamp) -> Rollout:
 
 
 def _exposed(rollout: Rollout, exposure: Exposure, at: Stamp) -> Rollout:
-    state = replace(rollout, exposure=exposure)
+    back = rollout.stage >= rollout.went_back and not raises(exposure, rollout.left)
+    state = replace(rollout, exposure=exposure, went_back=0 if back else rollout.went_back)
+    if exposure.to == "nobody" and rollout.exposed:
+        return replace(state, failed=rollout.exposure)
     if exposure.to == "everyone" and rollout.released_at is None:
         return replace(state, released_at=at.when, released_ordinal=at.ordinal)
     return state
@@ -383,39 +416,43 @@ def _entered(rollout: Rollout, phase: Phase, at: Stamp) -> Rollout:
         return replace(
             state,
             stage=0,
-            highest_stage=_highest(rollout),
             rolled_back_ordinal=at.ordinal,
             deployed_since_rollback=False,
             halted=False,
             halted_because="",
             halted_since=None,
+            halts=_ended(rollout.halts, at),
             went_back=0,
             released_at=None,
         )
     if phase == "code_deploy":
-        return replace(state, stage=0, highest_stage=0)
+        return replace(state, stage=0, failed=NOBODY)
     if phase in ("closed", "cancelled"):
-        return replace(state, halted=False, halted_because="", halted_since=None)
+        halts = _ended(rollout.halts, at)
+        return replace(state, halted=False, halted_because="", halted_since=None, halts=halts)
     return state
 
 
-def _highest(rollout: Rollout) -> int:
-    """The stage that a rollback ends; one above the last when everyone had the group already."""
-    if rollout.phase in ("go_live", "closed"):
-        return len(rollout.plan.rollout.stages) + 1
-    return rollout.stage or rollout.highest_stage
-
-
 def _staged(rollout: Rollout, stage: int, at: Stamp) -> Rollout:
-    left = max(rollout.stage, rollout.went_back)
-    return replace(_restart_step(rollout, at), stage=stage, went_back=left if stage < left else 0)
+    state = replace(_restart_step(rollout, at), stage=stage)
+    if stage >= rollout.stage:
+        return state
+    left = rollout.left if rollout.went_back else rollout.exposure
+    return replace(state, went_back=max(rollout.stage, rollout.went_back), left=left)
+
+
+def _ended(halts: tuple[Halt, ...], at: Stamp) -> tuple[Halt, ...]:
+    if not halts or halts[-1].until is not None:
+        return halts
+    return (*halts[:-1], Halt(halts[-1].since, at.when))
 
 
 def _resumed(rollout: Rollout, at: Stamp) -> Rollout:
     halted_for = rollout.halted_for
     if rollout.halted_since is not None:
         halted_for += (at.when - rollout.halted_since).total_seconds()
-    return replace(rollout, halted=False, halted_because="", halted_since=None, halted_for=halted_for)
+    state = replace(rollout, halted=False, halted_because="", halted_since=None, halted_for=halted_for)
+    return replace(state, halts=_ended(rollout.halts, at))
 
 
 def _deployed(rollout: Rollout, service: str, version: str, at: Stamp) -> Rollout:

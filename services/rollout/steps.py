@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from events.plan.ids import SWITCHED
 from events.plan.schema import Criterion, Gap, Item, Length, Plan, Question, Stage
 from services.rollout.state import Result, Rollout
 
 FIRST_STAGE = "stage-1"
-SWITCHED = "switched-"  # ids of what is attested where the toggles are switched elsewhere
 
 
 def stage_step(number: int) -> str:
@@ -46,7 +46,7 @@ def next_step(rollout: Rollout) -> str:
     if rollout.phase == "planned":
         return "code_deploy"
     if rollout.phase == "rolled_back":
-        return FIRST_STAGE if rollout.highest_stage else "code_deploy"
+        return FIRST_STAGE if rollout.failed_in_stage else "code_deploy"
     order, here = steps(rollout.plan), current_step(rollout)
     if here == "":
         return ""
@@ -235,10 +235,17 @@ def approvers(rollout: Rollout) -> tuple[str, ...]:
 
 def needs_go(rollout: Rollout, step: str) -> bool:
     """Whether entering `step` needs a standing go: the plan says so, or something went wrong before."""
-    wanted = rollout.plan.go_no_go.before
     number = stage_number(step)
-    if number and (rollout.went_back or (number == 1 and rollout.rolled_back_ordinal)):
+    if rollout.went_back and (number or step == "go_live"):
         return True
+    if number == 1 and rollout.rolled_back_ordinal:
+        return True
+    return asks_go(rollout.plan, step)
+
+
+def asks_go(plan: Plan, step: str) -> bool:
+    """Whether the plan itself asks for a go before `step`."""
+    wanted, number = plan.go_no_go.before, stage_number(step)
     return (
         (number == 1 and ("first stage" in wanted or "every stage" in wanted))
         or (number > 1 and "every stage" in wanted)

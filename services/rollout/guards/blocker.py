@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from events.facts import Actor, Phase
+from events.facts import Actor, Exposure, Phase
 from services.rollout.state import Rollout
 
 Kind = Literal[
@@ -47,10 +47,11 @@ class Blocker(Struct, frozen=True, omit_defaults=True):
 class Asking:
     """What a guard looks at: one move being tried, and what was found to be missing for it so far.
 
-    `step` is the step that would be entered ("" if none); `by` is None when nobody asks, as in a list of blockers.
+    `step` is the step that would be entered ("" if none); `by` is None when nobody asks, as in a list of blockers;
+    `wanted` is the exposure asked for (None: as entering the step gives).
     """
 
-    __slots__ = ("by", "finished", "missing", "now", "reason", "rollout", "state", "step")
+    __slots__ = ("by", "finished", "missing", "now", "reason", "rollout", "state", "step", "wanted")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Asking:
         by: Actor | None = None,
         reason: str = "",
         finished: dict[str, Phase] | None = None,
+        wanted: Exposure | None = None,
     ) -> None:
         self.rollout = rollout
         self.step = step
@@ -67,5 +69,6 @@ class Asking:
         self.by = by
         self.reason = reason
         self.finished = finished
+        self.wanted = wanted
         self.missing: list[Blocker] = []
         self.state: str = rollout.phase

@@ -23,7 +23,7 @@ def closing(move: Asking) -> Iterator[Blocker]:
         if rollout.snapshots.get(text, 0) <= rollout.released_ordinal:
             yield Blocker(f"the {text} snapshot is not taken", "snapshot", text)
         for kpi in plan.go_live.kpis:
-            yield from unrecorded(rollout, text, kpi.name, kpi.name, "", "")
+            yield from unrecorded(rollout, text, kpi.name, kpi.name, "", kpi.judged_by)
         yield from unrecorded_results(rollout, text)
     for q in plan.post_launch_questions:
         if steps.answer(rollout, q) is None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from events.facts import EVERYONE
+from events.exposed import exposure_words
+from events.facts import EVERYONE, Exposure
 from events.plan.schema import Item
-from services.rollout import steps
+from services.rollout import exposure, steps
 from services.rollout.guards.blocker import Asking, Blocker
 from services.rollout.guards.go import no_standing_go
 from services.rollout.state import Rollout
@@ -23,7 +24,7 @@ def entering(move: Asking) -> Iterator[Blocker]:
     rollout, step = move.rollout, move.step
     yield from gaps(rollout, step)
     yield from frozen(rollout, move.now)
-    yield from _not_above_what_failed(rollout, step)
+    yield from _not_above_what_failed(move)
     yield from _prerequisites(rollout, step)
     yield from unattested(rollout, steps.checklist(rollout.plan, step))
     if rollout.rolled_back_ordinal and step == steps.FIRST_STAGE:
@@ -55,15 +56,24 @@ def frozen(rollout: Rollout, now: datetime) -> Iterator[Blocker]:
             yield Blocker(f"frozen from {freeze.first} to {freeze.last}{why}", "frozen", until=ends)
 
 
-def _not_above_what_failed(rollout: Rollout, step: str) -> Iterator[Blocker]:
+def _not_above_what_failed(move: Asking) -> Iterator[Blocker]:
     """After a rollback without a new deploy. What failed before any stage was entered comes back to none."""
-    failed, number = rollout.highest_stage, steps.stage_number(step)
-    if step == "go_live" and rollout.exposure != EVERYONE:
-        number = len(rollout.plan.rollout.stages) + 1
-    if not rollout.rolled_back_ordinal or rollout.deployed_since_rollback or number <= failed:
+    rollout, wanted = move.rollout, move.wanted or _exposure(move.rollout, move.step)
+    if not rollout.rolled_back_ordinal or rollout.deployed_since_rollback:
         return
-    what = f"stage {failed}, which failed" if failed else "testing: it was rolled back before any stage"
+    if not exposure.raises(rollout.exposure, wanted) or not exposure.raises(rollout.failed, wanted):
+        return
+    what = f"{exposure_words(rollout.failed)}, which failed"
+    if not rollout.failed_in_stage:
+        what = "testing: it was rolled back before any stage"
     yield Blocker(f"without a new deploy the rollout does not go above {what}", "deploy")
+
+
+def _exposure(rollout: Rollout, step: str) -> Exposure:
+    """Who has the group on once the step is entered."""
+    if step == "go_live":
+        return EVERYONE
+    return exposure.entered(rollout.exposure, rollout.plan, steps.stage_number(step))
 
 
 def _prerequisites(rollout: Rollout, step: str) -> Iterator[Blocker]:

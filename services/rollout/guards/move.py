@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from services.rollout import steps
 from services.rollout.guards.blocker import Asking, Blocker
 from services.rollout.guards.closing import closing
-from services.rollout.guards.entering import entering, gaps, halted, unattested
+from services.rollout.guards.entering import entering, gaps, halted, prerequisites_missing, unattested
 from services.rollout.guards.leaving import leaving, unmet_criteria
 
 
@@ -63,6 +63,10 @@ class Move(Asking):
         if not self.rollout.plan.testing.waived:
             self.missing.append(Blocker("the plan asks for testing first: start testing", "phase"))
         return True
+
+    def prerequisites_hold(self) -> bool:
+        """While anybody may have the group on: new windows open again, and automatic stages go on."""
+        return self._collect(prerequisites_missing(self.rollout) if self.rollout.exposed else ())
 
     def reason_given(self) -> bool:
         """Some moves need nothing but a reason."""

@@ -252,6 +252,17 @@ def test_a_go_that_lost_its_force_is_not_ready() -> None:
     assert state(tell.report(), *label)[0] == "open"
 
 
+def test_a_go_before_another_answer_is_not_ready() -> None:
+    question = Question("Does the call center know?", id="calls")
+    tell = Told(small(go_no_go=GoNoGo(decided_by=("Owner plain",), questions=(question,))))
+    tell(f.QuestionAnswered("calls", "yes"))
+    tell(f.Decided("go", "stage-1", "Owner plain", 1, 1))
+    label = ("Go Live!", "Go / No Go (ready / not ready)")
+    assert state(tell.report(), *label) == ("known", "Ready: go by Owner plain")
+    tell(f.QuestionAnswered("calls", "no"))
+    assert state(tell.report(), *label) == ("open", "not decided by all, or no longer standing")
+
+
 def test_what_testers_said_is_shown_only_as_it_is_revealed() -> None:
     tell = carried_out()
     for shown in (markdown(tell.report()), html(tell.report())):

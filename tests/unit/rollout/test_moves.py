@@ -294,6 +294,48 @@ def test_after_going_back_every_stage_needs_a_go_until_the_one_that_was_left_is_
     given(story).when(c.Advance()).then_among(f.ExposureSet(EVERYONE))
 
 
+def went_back_to_10(stages: list[str]) -> Story:
+    """At 50% the rollout went back to 10%, was mended, and has another plan from then on."""
+    first = {"decided_by": ["Product Owner"]}
+    story = released(plan_of(go_no_go=first, rollout={"stages": ["10%", "50%", "everyone"]})).then(c.Advance())
+    story = story.then(c.GoBack(to="10%", reason="slow")).then(c.Resume(reason="mended"))
+    return story.then(c.RevisePlan(plan=plan_of(go_no_go=first, rollout={"stages": stages})))
+
+
+def test_a_shorter_plan_does_not_spare_the_go_after_going_back() -> None:
+    story = went_back_to_10(["10%"])
+    given(story).when(c.GoLive()).refused_only("Product Owner has not decided go for go-live")
+    story.then(c.Decide(decision="go"), by=OWNER).then(c.GoLive())
+
+
+def test_smaller_steps_do_not_spare_the_go_after_going_back() -> None:
+    story = went_back_to_10(["10%", "11%", "60%", "everyone"])
+    story = story.then(c.Decide(decision="go"), by=OWNER).then(c.Advance())
+    given(story).when(c.Advance()).refused_only("Product Owner has not decided go for stage 3 (60%)")
+    story = story.then(c.Decide(decision="go"), by=OWNER).then(c.Advance())
+    given(story).when(c.Advance()).then_among(f.ExposureSet(EVERYONE))
+
+
+def test_going_back_twice_asks_for_a_go_until_the_first_is_reached_again() -> None:
+    first = {"decided_by": ["Product Owner"]}
+    stages = ["10%", "25%", "50%", "everyone"]
+    story = released(plan_of(go_no_go=first, rollout={"stages": stages})).then(c.Advance()).then(c.Advance())
+    story = story.then(c.GoBack(to="25%", reason="slow")).then(c.GoBack(to="10%", reason="slow still"))
+    smaller = plan_of(go_no_go=first, rollout={"stages": ["10%", "11%", "26%", "everyone"]})
+    story = story.then(c.Resume(reason="mended")).then(c.RevisePlan(plan=smaller))
+    for _ in range(2):
+        story = story.then(c.Decide(decision="go"), by=OWNER).then(c.Advance())
+    given(story).when(c.Advance()).refused_only("Product Owner has not decided go for stage 4 (everyone)")
+
+
+def test_going_back_to_a_level_stage_needs_a_go_to_return_as_well() -> None:
+    first = {"decided_by": ["Product Owner"]}
+    stages = [{"to": "everyone", "title": "One"}, {"to": "everyone", "title": "Two"}]
+    story = released(plan_of(go_no_go=first, rollout={"stages": stages})).then(c.Advance())
+    story = story.then(c.GoBack(to="One", reason="slow")).then(c.Resume(reason="mended"))
+    given(story).when(c.Advance()).refused_only("Product Owner has not decided go for stage 2 (Two)")
+
+
 def test_going_back_goes_to_an_earlier_stage_only() -> None:
     story = released(plan_of(rollout=STAGES)).then(c.Advance())
     for to in ("everyone", "Quarter", "nowhere", "", " "):

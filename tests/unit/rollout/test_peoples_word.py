@@ -15,6 +15,7 @@ from .scenario import (
     CLOCK,
     DAY,
     FACILITATOR,
+    MONITOR,
     OWNER,
     PRODUCT_OWNER,
     RELEASE_MANAGER,
@@ -22,6 +23,7 @@ from .scenario import (
     adopted,
     closed,
     cut_over,
+    deployed,
     given,
     in_testing,
     live,
@@ -76,16 +78,16 @@ def test_withdrawing_is_for_its_attester_or_a_manager_and_only_of_what_is_attest
 
 
 def test_what_was_withdrawn_is_attested_again() -> None:
-    story = cut_over().then(c.Withdraw(item=HSRM)).then(c.Resume(reason="it is back"))
+    story = cut_over().then(c.Withdraw(item=HSRM))
     given(story).when(c.GoLive()).refused("was withdrawn: the release manager must attest it again")
-    again = story.then(c.Attest(item=HSRM))
+    again = story.then(c.Attest(item=HSRM)).then(c.Resume(reason="it is back"))
     assert not any("withdrawn" in text for text in again.missing())
 
 
 def test_every_promotion_needs_the_prerequisites_not_only_the_first() -> None:
     story = released(plan_of(prerequisites=["Ready"], rollout={"stages": ["5%", "everyone"]}))
-    story = story.then(c.Withdraw(item="ready")).then(c.Resume(reason="x"))
-    given(story).when(c.Advance()).refused_only("prerequisite 'Ready' was withdrawn")
+    story = story.then(c.Withdraw(item="ready"))
+    given(story).when(c.Advance()).refused_only("halted", "prerequisite 'Ready' was withdrawn")
 
 
 def test_nothing_is_attested_once_it_is_over() -> None:
@@ -211,3 +213,39 @@ def test_the_clock_speaks_once() -> None:
 def test_people_do_not_send_the_clock_s_words() -> None:
     for by in (RELEASE_MANAGER, OWNER, FACILITATOR):
         given(watched()).when(c.Remind(about="x", text="now"), by=by).refused("may be sent by clock", code="forbidden")
+
+
+# -- whom the plan names
+
+
+def named() -> dict[str, Any]:
+    """A plan that names who judges its criterion, and who records its result and its KPI."""
+    return {
+        "criteria": {"Usable": {"text": "Users find their way", "judged_by": "Product Owner"}},
+        "deploy": {
+            "services": ["api"],
+            "criteria": ["Usable"],
+            "watch": [{"until": "1 hour", "results": [{"text": "Errors seen", "answered_by": "Product Owner"}]}],
+        },
+        "go_live": {"kpis": [{"name": "Calls", "judged_by": "Product Owner"}], "results_after": ["1 week"]},
+    }
+
+
+@pytest.mark.parametrize("by", [CI, FACILITATOR, RELEASE_MANAGER, PRODUCT_OWNER], ids=lambda by: by.subject)
+def test_a_verdict_and_a_result_are_whose_the_plan_says(by: Actor) -> None:
+    story = deployed(plan_of(**named()))
+    verdict = c.RecordVerdict(criterion="Usable", verdict="pass")
+    result = c.RecordResult(item="Errors seen", value="none")
+    refusal = f"; you are {by.subject}"
+    given(story).when(verdict, by=by).refused(f"'Usable' is judged by Product Owner{refusal}", code="forbidden")
+    given(story).when(result, by=by).refused(f"'Errors seen' is recorded by Product Owner{refusal}", code="forbidden")
+    for sender in (OWNER, MONITOR):
+        given(story).when(verdict, by=sender).then_among()
+        given(story).when(result, by=sender).then_among()
+
+
+def test_a_kpi_is_whose_the_plan_says() -> None:
+    story = released(plan_of(go_live=named()["go_live"])).after(7 * DAY)
+    calls = c.RecordResult(item="Calls", value="12", step="1 week")
+    given(story).when(calls, by=FACILITATOR).refused("'Calls' is recorded by Product Owner", code="forbidden")
+    given(story).when(calls, by=OWNER).then(f.ResultRecorded("1 week", "Calls", "12"))

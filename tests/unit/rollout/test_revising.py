@@ -55,7 +55,12 @@ def test_a_draft_with_blanks_is_adopted_and_each_blank_blocks_its_own_move() -> 
     plan = plan_of(draft=True, testing={"recruiting": "TBD"}, rollout={"dates": "TBD"}, go_live={"date": "mm/dd/yy"})
     story = watched(plan)
     given(story).when(c.StartTesting()).refused_only("the plan says 'TBD' at 'testing / recruiting': fill it in")
-    filled = plan_of(draft=True, testing={"recruiting": "By phone", "testers": 0}, rollout={"dates": "TBD"})
+    filled = plan_of(
+        draft=True,
+        testing={"recruiting": "By phone", "testers": 0},
+        rollout={"dates": "TBD"},
+        go_live={"date": "2022-09-01"},
+    )
     story = story.then(revise(filled)).then(c.StartTesting())
     assert any("'rollout / dates'" in text for text in story.missing())
 
@@ -64,6 +69,56 @@ def test_a_blank_among_the_post_launch_questions_blocks_the_close() -> None:
     story = released(plan_of(draft=True, post_launch_questions=["TBD"]))
     story = story.then(c.Decide(decision="go"), by=OWNER).then(c.GoLive())
     given(story).when(c.Close(outcome="keep")).refused("the plan says 'TBD' at 'post_launch_questions / 1'")
+
+
+def test_a_blank_is_filled_not_left_out() -> None:
+    """In its stored form a plan brings its list of blanks with it, so the list is not taken at its word."""
+    rest: dict[str, Any] = {"draft": True, "go_no_go": {"decided_by": ["Product Owner"]}}
+    plan = plan_of(**rest, rollout={"criteria": "TBD", "stages": ["everyone"]}, prerequisites=["HSRM is live", "TBD"])
+    story = attest_all(watched(plan)).then(c.Decide(decision="go"), by=OWNER)
+    words = ("the plan said 'TBD' at 'prerequisites / 2': fill it in", "the plan said 'TBD' at 'rollout / criteria'")
+    given(story).when(revise(replace(plan, gaps=(), draft=False))).refused_only(*words)
+    moved = tuple(replace(gap, step="close") for gap in plan.gaps)
+    given(story).when(revise(replace(plan, gaps=moved))).refused_only(
+        "the blank at 'prerequisites / 2' blocks stage-1, not close", "the blank at 'rollout / criteria' blocks stage-1"
+    )
+    reworded = replace(plan.prerequisites[0], text="HSRM is launched")
+    given(story).when(revise(replace(plan, gaps=(), draft=False, prerequisites=(reworded,)))).refused_only(*words)
+
+
+def test_a_blank_that_is_filled_or_new_touches_its_step() -> None:
+    rest: dict[str, Any] = {"go_no_go": {"decided_by": ["Product Owner"]}}
+    plan = plan_of(**rest, draft=True, links={"Outline": "TBD"})
+    story = watched(plan).then(c.Decide(decision="go"), by=OWNER)
+    filled = plan_of(**rest, draft=True, links={"Outline": "https://example.org"})
+    given(story).when(revise(filled)).then_among(f.PlanRevised(filled, ("links",), ("close",)))
+    void = "is void: the plan was revised after it"
+    given(story.then(revise(filled))).when(c.CutOver()).refused_only(void)
+    reopened = replace(filled, gaps=plan.gaps)
+    given(story.then(revise(filled)).then(c.Decide(decision="go"), by=OWNER).then(revise(reopened))).when(
+        c.CutOver()
+    ).refused_only(void)
+
+
+@pytest.mark.parametrize(
+    ("blank", "filled"),
+    [
+        ({"prerequisites": ["TBD", "HSRM is live"]}, {"prerequisites": ["VAOS is live", "HSRM is live"]}),
+        ({"prerequisites": ["TBD", "HSRM is live"]}, {"prerequisites": ["HSRM is live", "VAOS is live"]}),
+        ({"deploy": {"services": ["TBD"]}}, {"deploy": {"services": ["api"]}}),
+        ({"toggles": "TBD"}, {"toggles": {"a": "A"}}),
+        ({"toggles": {"a": "TBD"}}, {"toggles": {"a": "A"}}),
+        ({"toggles": {}}, {"toggles": {}, "switch": "elsewhere"}),
+        ({"go_live": {"kpis": ["TBD", "Calls"]}}, {"go_live": {"kpis": ["Users", "Calls"]}}),
+        ({"rollout": {"stages": ["5%", {"to": "everyone", "dates": "TBD"}]}}, {"rollout": {"stages": ["everyone"]}}),
+        ({"criteria": {"E": {"below": "x%"}}}, {"criteria": {"E": {"below": "5%"}}}),
+        ({"report_issues": [{"for": "TBD"}]}, {"report_issues": [{"for": "the site"}]}),
+    ],
+)
+def test_blanks_of_every_kind_can_be_filled(blank: dict[str, Any], filled: dict[str, Any]) -> None:
+    story = adopted(plan_of(draft=True, **blank))
+    assert story.state.plan.gaps
+    assert not given(story).when(revise(plan_of(**filled))).story.state.plan.gaps
 
 
 def test_a_rollout_is_adopted_once() -> None:
@@ -230,6 +285,28 @@ def test_a_revision_does_not_reach_a_larger_share_past_the_guard(to: str) -> Non
     given(story).when(revise(plan_of(rollout={"stages": [to, "everyone"]}))).refused_only(words)
 
 
+def test_a_group_s_stage_is_not_revised_to_a_share_of_all_users() -> None:
+    story = released(plan_of(**STAFF, rollout={"stages": ["Staff", "everyone"]}))
+    words = "a larger share is reached by advancing, not by a revision of the plan"
+    for to in ("99%", "1%"):
+        given(story).when(revise(plan_of(**STAFF, rollout={"stages": [to, "everyone"]}))).refused_only(words)
+    site = released(plan_of(**STAFF, rollout={"stages": ["5% of Staff", "everyone"]}))
+    given(site).when(revise(plan_of(**STAFF, rollout={"stages": ["6% of Staff", "everyone"]}))).refused_only(words)
+    given(site).when(revise(plan_of(**STAFF, rollout={"stages": ["Site", "everyone"]}))).then_among()
+
+
+def test_the_current_stage_s_range_does_not_grow() -> None:
+    story = released(plan_of(rollout={"stages": ["5% to 25%", "everyone"]}))
+    words = "a larger share is reached by advancing, not by a revision of the plan"
+    given(story).when(revise(plan_of(rollout={"stages": ["5% to 99%", "everyone"]}))).refused_only(words)
+    given(story).when(revise(plan_of(rollout={"stages": ["5% to 10%", "everyone"]}))).then_among()
+    fixed = released(plan_of(rollout={"stages": ["5%", "everyone"]}))
+    given(fixed).when(revise(plan_of(rollout={"stages": ["1% to 25%", "everyone"]}))).refused_only(words)
+    staff = released(plan_of(**STAFF, rollout={"stages": ["5% to 25% of Staff", "everyone"]}))
+    sooner = plan_of(**STAFF, rollout={"stages": ["20% to 25% of Staff", "everyone"]})
+    given(staff).when(revise(sooner)).refused_only(words)
+
+
 def test_a_group_of_a_passed_stage_does_not_change() -> None:
     stages = {"stages": ["Staff", "Site", "everyone"]}
     story = released(plan_of(**STAFF, rollout=stages)).then(c.Advance())
@@ -293,3 +370,55 @@ def test_results_after_may_be_moved_while_live() -> None:
     after = live().then(revise(sooner))
     assert not any("1 month" in text for text in after.missing())
     assert after.state.exposure == EVERYONE
+
+
+# -- the go that a plan asks for
+
+ASKS: dict[str, Any] = {
+    "decided_by": ["Product Owner"],
+    "before": ["every stage", "go live"],
+    "questions": [{"id": "calls", "text": "Does the call center know? yes/no", "must_be": "yes"}],
+}
+
+
+def asking(**go: Any) -> Plan:
+    return plan_of(go_no_go={**ASKS, **go}, rollout={"stages": ["5%", "everyone"]})
+
+
+def in_first_stage() -> Story:
+    story = watched(asking()).then(c.AnswerQuestion(question="calls", answer="yes"), by=OWNER)
+    return released_by_go(story)
+
+
+def released_by_go(story: Story) -> Story:
+    return story.then(c.Decide(decision="go"), by=OWNER).then(c.CutOver())
+
+
+@pytest.mark.parametrize(
+    ("go", "words"),
+    [
+        ({"before": ["first stage", "go live"]}, "(a go before stage 2 (everyone))"),
+        ({"before": ["every stage"]}, "(a go before go-live)"),
+        ({"decided_by": ["A friend"]}, "(a go by Product Owner)"),
+        ({"delegates": {"Product Owner": ["A friend"]}}, "(a go by Product Owner and not A friend)"),
+        ({"questions": []}, "(a go with 'Does the call center know?' answered)"),
+        ({"questions": [{"id": "calls", "text": "Does the call center know? yes/no"}]}, "know?' answered)"),
+    ],
+)
+def test_a_go_is_not_asked_for_less_once_anybody_may_have_the_group_on(go: dict[str, Any], words: str) -> None:
+    story = in_first_stage()
+    start = "go_no_go cannot ask for less once anybody may have the group on: roll back first "
+    given(story).when(revise(asking(**go))).refused_only(words)
+    assert given(story).when(revise(asking(**go))).reasons[0].startswith(start)
+    given(story.then(c.RollBack())).when(revise(asking(**go))).then_among()
+    given(adopted(asking())).when(revise(asking(**go))).then_among()
+
+
+def test_a_go_may_be_asked_for_more_at_any_time() -> None:
+    story = in_first_stage()
+    more = asking(
+        decided_by=["Product Owner", "Business Stakeholders"],
+        questions=[*ASKS["questions"], "Is the letter out? yes/no"],
+        template="https://example.org/meeting",
+    )
+    given(story).when(revise(more)).then_among()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from events import facts as f
 from events.facts import EVERYONE, NOBODY
 from services.rollout import commands as c
@@ -79,8 +81,8 @@ def test_after_a_rollback_without_a_new_deploy_the_stage_that_failed_is_the_high
     stages = {"stages": ["5%", "25%", "everyone"]}
     story = released(plan_of(rollout=stages)).then(c.Advance()).then(c.RollBack())
     story = story.then(c.Decide(decision="go", step="stage-1"), by=OWNER).then(c.CutOver()).then(c.Advance())
-    given(story).when(c.Advance()).refused_only("without a new deploy the rollout does not go above stage 2")
-    assert "without a new deploy the rollout does not go above stage 2, which failed" in story.missing()
+    given(story).when(c.Advance()).refused_only("without a new deploy the rollout does not go above 25% of users")
+    assert "without a new deploy the rollout does not go above 25% of users, which failed" in story.missing()
     given(deploy(story, "2")).when(c.Advance()).then_among(f.StageEntered(3))
 
 
@@ -89,7 +91,7 @@ def test_going_live_is_above_the_last_stage_when_that_failed_at_less_than_everyo
     go = c.Decide(decision="go", step="stage-1")
     again = released(plan).then(c.RollBack()).then(go, by=OWNER).then(c.CutOver())
     given(again).when(c.GoLive()).refused_only(
-        "without a new deploy the rollout does not go above stage 1, which failed"
+        "without a new deploy the rollout does not go above 5% of users, which failed"
     )
     given(deploy(again, "2")).when(c.GoLive()).then_among(f.ExposureSet(EVERYONE))
     was_live = released(plan).then(c.GoLive()).then(c.RollBack()).then(go, by=OWNER).then(c.CutOver())
@@ -102,6 +104,49 @@ def test_a_plan_cannot_be_revised_to_come_back_wider_than_what_failed() -> None:
     given(story).when(c.RevisePlan(plan=wider)).refused("without a new deploy")
     narrower = plan_of(rollout={"stages": ["1%", "everyone"]})
     given(story).when(c.RevisePlan(plan=narrower)).then_among()
+
+
+def test_a_shorter_plan_does_not_come_back_above_what_failed() -> None:
+    gone = {"decided_by": ["Product Owner"]}
+    story = released(plan_of(go_no_go=gone, rollout={"stages": ["10%", "50%", "everyone"]}))
+    story = story.then(c.Advance(to="50%")).then(c.RollBack())
+    shorter = c.RevisePlan(plan=plan_of(go_no_go=gone, rollout={"stages": ["10%"]}))
+    everyone = c.RevisePlan(plan=plan_of(go_no_go=gone, rollout={"stages": ["everyone"]}))
+    words = "without a new deploy stage 1 does not go above 50% of users, which failed"
+    given(story.then(shorter)).when(everyone).refused_only(words)
+    again = story.then(shorter).then(c.Decide(decision="go"), by=OWNER).then(c.CutOver())
+    given(again).when(c.GoLive()).refused_only("does not go above 50% of users, which failed")
+    given(deploy(again, "2")).when(c.GoLive()).then_among(f.ExposureSet(EVERYONE))
+
+
+def test_a_range_put_into_the_plan_does_not_reach_above_what_failed() -> None:
+    story = released(plan_of(rollout={"stages": ["10%", "50%", "everyone"]})).then(c.RollBack())
+    story = story.then(c.RevisePlan(plan=plan_of(rollout={"stages": ["5% to 90%", "everyone"]})))
+    story = story.then(c.Decide(decision="go", step="stage-1"), by=OWNER).then(c.CutOver())
+    given(story).when(c.Advance(to="90%")).refused_only("does not go above 10% of users, which failed")
+    given(story).when(c.Advance(to="10%")).then_among()
+
+
+def test_a_plan_is_not_revised_above_what_failed_once_it_is_cut_over_again() -> None:
+    parts: dict[str, Any] = {"groups": {"Staff": {"users": ["u1"]}}}
+    story = released(plan_of(**parts, rollout={"stages": ["10%", "everyone"]})).then(c.RollBack())
+    story = story.then(c.Decide(decision="go", step="stage-1"), by=OWNER).then(c.CutOver())
+    staff = c.RevisePlan(plan=plan_of(**parts, rollout={"stages": ["Staff", "everyone"]}))
+    given(story).when(staff).refused_only("without a new deploy stage 1 does not go above 10% of users, which failed")
+    given(deploy(story, "2")).when(staff).then_among()
+
+
+def test_the_stage_under_way_is_not_revised_above_what_failed_either() -> None:
+    parts: dict[str, Any] = {"groups": {"Staff": {"users": ["u1"]}}}
+    story = released(plan_of(**parts, rollout={"stages": ["10%", "50%", "everyone"]})).then(c.Advance())
+    story = story.then(c.RollBack()).then(c.Decide(decision="go", step="stage-1"), by=OWNER).then(c.CutOver())
+    staff = c.RevisePlan(plan=plan_of(**parts, rollout={"stages": ["10%", "Staff", "everyone"]}))
+    given(story.then(c.Advance())).when(staff).refused_only("stage 2 does not go above 50% of users, which failed")
+
+
+def test_a_release_that_was_removed_and_rolled_back_comes_back_to_everyone() -> None:
+    story = both_decide(answered().then(c.Close(outcome="remove")).then(c.RollBack()))
+    given(story).when(c.CutOver()).then_among(f.ExposureSet(EVERYONE))
 
 
 def test_answers_from_before_a_rollback_do_not_close_the_next_release() -> None:
@@ -202,3 +247,11 @@ def test_a_second_round_counts_its_own_sessions() -> None:
     story = both_decide(record_results(held_at(again_in_testing(), "v2", "t-1")))
     given(story).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
     assert decided().missing() == story.missing() == ()
+
+
+def test_a_rollback_takes_no_code_away_so_one_new_version_starts_the_watch() -> None:
+    story = rolled_back()
+    assert len(story.state.plan.deploy.services) == 2
+    given(story).when(c.ReportDeploy(service="vets-api", version="2")).then(
+        f.PhaseEntered("code_deploy"), f.DeployReported("vets-api", "production", "2"), f.WatchStarted()
+    )

@@ -15,6 +15,7 @@ from services.rollout.asked import Surroundings
 
 from .scenario import (
     CI,
+    CLOCK,
     DAY,
     HOUR,
     MINUTE,
@@ -173,7 +174,7 @@ VOIDING: dict[str, tuple[Callable[[Story], Story], str]] = {
         "vets-api 2 was deployed after it",
     ),
     "a withdrawal": (
-        lambda s: s.then(c.Withdraw(item=seed().prerequisites[1].id)).then(c.Resume(reason="x")),
+        lambda s: s.then(c.Withdraw(item=seed().prerequisites[1].id)),
         "an attestation was withdrawn after it",
     ),
     "a halt": (
@@ -274,3 +275,63 @@ def test_go_no_go_questions_are_answered_by_their_role_before_a_go() -> None:
     given(no).when(c.Decide(decision="no_go"), by=OWNER).then_among()
     yes = no.then(c.AnswerQuestion(question="is-the-help-desk-trained", answer="Yes"), by=desk)
     yes.then(GO, by=OWNER).then(c.CutOver(), by=RELEASE_MANAGER)
+
+
+QUESTION = {"id": "calls", "text": "Does the call center know? yes/no", "must_be": "yes"}
+
+
+def answering(answer: str) -> c.AnswerQuestion:
+    return c.AnswerQuestion(question="calls", answer=answer)
+
+
+def test_another_answer_takes_the_force_of_the_go_that_rests_on_it() -> None:
+    story = ready(go_no_go={**FIRST, "questions": [QUESTION]}).then(answering("yes"), by=OWNER).then(GO, by=OWNER)
+    for other in ("yes, since today", "no, not yet"):
+        changed = given(story).when(answering(other), by=OWNER).story
+        given(changed).when(c.CutOver()).refused(
+            "the go of Product Owner for stage 1 (everyone) is void: 'Does the call center know?' was answered after it"
+        )
+    same = given(story).when(answering("yes"), by=OWNER).already()
+    given(same).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
+
+
+def test_a_move_that_needs_a_go_is_held_against_the_answers_too() -> None:
+    story = ready(go_no_go={**FIRST, "questions": [QUESTION]})
+    given(story).when(c.CutOver()).refused_only(
+        "the go/no-go question 'Does the call center know?' is not answered", "Product Owner has not decided go"
+    )
+    no = story.then(answering("no"), by=OWNER)
+    given(no).when(c.CutOver()).refused_only("must be 'yes' for a go, it is 'no'", "Product Owner has not decided go")
+    assert no.missing()[0] == "the answer to 'Does the call center know?' must be 'yes' for a go, it is 'no'"
+
+
+def test_an_answer_to_a_post_launch_question_takes_no_go() -> None:
+    story = ready(go_no_go=FIRST).then(GO, by=OWNER).then(c.AnswerQuestion(question="What next?", answer="more"))
+    given(story).when(c.CutOver()).then_among(f.PhaseEntered("cutover"))
+
+
+# -- what goes on by itself
+
+BOTH = Actor("mia", "release_manager", ("Product Owner",))
+AUTOMATIC = {
+    "go_no_go": {**FIRST, "before": "every stage"},
+    "rollout": {"stages": ["10%", {"to": "everyone", "automatic": True}], "length": "1 hour"},
+}
+
+
+def test_the_clock_moves_on_no_go_of_whoever_wrote_the_plan() -> None:
+    own = released(plan_of(**AUTOMATIC)).then(GO, by=BOTH).after(2 * HOUR)
+    assert not any(isinstance(due.command, c.Advance) for due in own.due())
+    given(own).when(c.Advance(), by=CLOCK).refused_only("is by mia, whose plan it is: somebody else must send the move")
+    given(own).when(c.Advance(), by=BOTH).refused_only("is your own")
+    given(own).when(c.Advance(), by=Actor("max", "release_manager")).then_among(f.StageEntered(2))
+    others = released(plan_of(**AUTOMATIC)).then(GO, by=OWNER).after(2 * HOUR).tick()
+    assert others.state.stage == 2
+
+
+def test_who_revised_the_plan_moves_what_is_automatic_too() -> None:
+    plan = plan_of(**AUTOMATIC)
+    reviser = Actor("rae", "release_manager", ("Product Owner",))
+    story = released(plan).then(c.RevisePlan(plan=replace(plan, title="Other words")), by=reviser)
+    story = story.then(GO, by=reviser).after(2 * HOUR)
+    given(story).when(c.Advance(), by=CLOCK).refused_only("is by rae, whose plan it is")

@@ -23,13 +23,16 @@ from .scenario import (
     all_done,
     attest_all,
     cut_over,
+    deploy,
     given,
     in_testing,
     judge_well,
     live,
     plan_of,
+    record_results,
     released,
     scheduled,
+    seed,
     watched,
 )
 
@@ -415,3 +418,47 @@ def test_nothing_is_due_once_it_is_over() -> None:
         if outcome.facts:
             assert outcome.story.agenda() == ()
     assert scheduled().then(c.RollBack()).agenda() == ()
+
+
+# -- windows that never open
+
+
+def held(session: str = "v1") -> c.RecordSession:
+    return c.RecordSession(session=session)
+
+
+@pytest.mark.parametrize("closed_by_hand", [False, True])
+def test_a_session_whose_whole_window_lay_in_a_halt_was_not_held(closed_by_hand: bool) -> None:
+    words = "the window of 'v1' never opened, the rollout was halted: no session was held"
+    story = scheduled().then(c.Halt(reason="odd"))
+    given(story.after(70 * MINUTE)).when(held(), by=FACILITATOR).refused_only(words)
+    over = story.after(3 * HOUR).tick()
+    if closed_by_hand:
+        over = over.then(c.CloseWindow(session="v1"), by=FACILITATOR)
+    for halted in (over, over.then(c.Resume(reason="mended")), over.then(c.Resume(reason="mended")).tick()):
+        given(halted).when(held(), by=FACILITATOR).refused_only(words)
+        given(halted).when(c.RecordSession(session="v1", outcome="no_show"), by=FACILITATOR).then_among()
+
+
+def test_a_session_is_held_where_a_halt_left_any_of_its_window() -> None:
+    began = scheduled().then(c.Halt(reason="odd")).after(80 * MINUTE).then(c.Resume(reason="mended")).after(HOUR)
+    given(began.tick()).when(held(), by=FACILITATOR).then_among()
+    ended = scheduled().after(40 * MINUTE).then(c.Halt(reason="odd")).after(2 * HOUR).tick()
+    given(ended).when(held(), by=FACILITATOR).then_among()
+    before = scheduled().then(c.Halt(reason="odd")).then(c.Resume(reason="mended")).after(2 * HOUR).tick()
+    given(before).when(held(), by=FACILITATOR).then_among()
+
+
+def test_a_halt_that_a_rollback_ended_is_over_for_the_next_round() -> None:
+    story = scheduled().then(c.Halt(reason="odd")).then(c.RollBack()).after(HOUR)
+    story = record_results(judge_well(deploy(story, "2").after(DAY))).then(c.StartTesting())
+    story = story.then(schedule(story, "v2"), by=FACILITATOR).after(HOUR).tick()
+    given(story).when(held("v2"), by=FACILITATOR).then_among()
+
+
+def test_no_window_opens_while_a_prerequisite_is_withdrawn() -> None:
+    item = seed().prerequisites[0]
+    story = in_testing().then(c.Withdraw(item=item.id))
+    resume = c.Resume(reason="go on")
+    given(story).when(resume).refused_only(f"prerequisite {item.text!r} was withdrawn")
+    story.then(c.Attest(item=item.id)).then(resume)
