@@ -124,6 +124,20 @@ def test_the_version_is_that_of_the_package_url(artifact: str, version: str) -> 
     assert version_of(artifact) == version
 
 
+@pytest.mark.parametrize(
+    ("kind", "subject", "content"),
+    [
+        ("service.deployed", "api", {"environment": {"id": "production"}, "artifactId": "pkg:oci/api@v%00x"}),
+        ("artifact.published", "pkg:oci/api%00@v1", {}),
+    ],
+)
+def test_a_package_url_that_hides_what_no_database_keeps_is_not_understood(
+    kind: str, subject: str, content: dict[str, Any]
+) -> None:
+    with pytest.raises(NotUnderstood, match=r"U\+0000"):
+        said(cdevent(kind, subject, content))
+
+
 # -- deploys
 
 
