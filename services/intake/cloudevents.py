@@ -202,6 +202,12 @@ def instant(text: str) -> datetime | None:
         return None
 
 
+def not_after(time: str, latest: datetime) -> str:
+    """The time that a sender tells; `latest`, to the second, where its clock must have been ahead."""
+    told = instant(time)
+    return time if told is None or told <= latest else latest.isoformat(timespec="seconds")
+
+
 def _to_microseconds(text: str) -> str:
     """Python reads at most six digits after the point."""
     return re.sub(r"(\.\d{6})\d+", r"\1", text)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple, assert_never
+
+from msgspec.structs import replace
 
 from events.facts import Evidence, Phase
 from events.plan.schema import GithubDeployment
 from events.signals import Deployed, NoRule, Origin, Shown, Signal, TakenBack, Trouble
-from services.intake.cloudevents import instant
+from services.intake.cloudevents import instant, not_after
 from services.intake.standing import Running, Standing
 from services.rollout import commands as c
 from services.rollout.state import ACTIVE
@@ -37,15 +40,17 @@ class Orders(NamedTuple):
     why: str = ""
 
 
-def orders(signal: Signal, standings: Mapping[str, Standing]) -> Orders:
-    """The commands that a signal calls for, one a rollout that it concerns."""
+def orders(signal: Signal, standings: Mapping[str, Standing], received: datetime) -> Orders:
+    """The commands that a signal calls for, one a rollout that it concerns. Nothing happens after we hear of it: where
+    the sender's time is after `received`, `received` is the time."""
+    signal = replace(signal, origin=replace(signal.origin, time=not_after(signal.origin.time, received)))
     match signal:
         case NoRule():
             return Orders((), signal.why)
         case Deployed():
             return _deployed(signal, standings)
         case TakenBack():
-            return _taken_back(signal, standings)
+            return _taken_back(signal, standings, received)
         case Trouble():
             return _trouble(signal, standings)
         case Shown():
@@ -123,6 +128,12 @@ def _late(origin: Origin, version: str, running: Running | None) -> str:
     return f"{running.version} was deployed after it" if late else ""
 
 
+def _runs_since_after(moment: datetime, running: Running | None) -> bool:
+    """Whether it is said to run since after `moment`: its time proves nothing then, and a rollback counts in doubt."""
+    then = instant(running.time) if running is not None else None
+    return then is not None and then > moment
+
+
 def _deploys_of(signal: Deployed, standings: Mapping[str, Standing]) -> list[tuple[str, str]]:
     """The rollouts whose plan has this deploy, and the plan's own name of the service."""
     found = []
@@ -145,15 +156,15 @@ def _deploys_of(signal: Deployed, standings: Mapping[str, Standing]) -> list[tup
     return found
 
 
-def _taken_back(signal: TakenBack, standings: Mapping[str, Standing]) -> Orders:
+def _taken_back(signal: TakenBack, standings: Mapping[str, Standing], received: datetime) -> Orders:
     found: list[Order] = []
     why: list[str] = []
     for rollout in _concerned(signal, standings, signal.service, signal.environment):
         standing = standings[rollout]
-        service = _plans_name(signal.service, standing)
+        running = standing.running.get(_plans_name(signal.service, standing))
         if standing.phase not in (*ACTIVE, "rolled_back"):
             why.append(f"rollout {rollout} is {standing.phase}: nothing to roll back")
-        elif late := _late(signal.origin, "", standing.running.get(service)):
+        elif (late := _late(signal.origin, "", running)) and not _runs_since_after(received, running):
             why.append(f"rollout {rollout}: told late, {late}")
         else:
             command = c.RollBack(reason=cut(f"{says(signal)}"), evidence=(_evidence(signal.origin),))

@@ -176,7 +176,7 @@ class Intake:
                 why = await readings.keep(self._kept, over, headers, body, base.received)
                 return _with(base, origin, result="done", why=why)
             signal = understand(subject, headers, body, origin)
-            wanted = rules.orders(signal, standings)
+            wanted = rules.orders(signal, standings, base.received)
         except NotUnderstood as error:
             return _with(base, origin, why=f"not understood: {error}")
         except LogError:

@@ -36,7 +36,7 @@ from services.people.tokens import Tokens
 from services.people.vault import Vault
 from services.rollout import commands as c
 from services.views.views import Views
-from tests.cdevents import binary, deploy, examples, structured
+from tests.cdevents import HERE, binary, cdevent, deploy, examples, structured
 from tests.nats_process import NatsProcess
 from tests.unit.api.desk import Flags
 
@@ -313,6 +313,22 @@ async def test_a_second_telling_long_after_the_first_has_no_second_effect(
     assert [outcome.result for outcome in found] == ["done", "done", "already", "already"]
     assert "signal 2 again (same source and id)" in found[2].why
     assert "says something else" in found[3].why
+
+
+async def test_after_a_deploy_by_a_clock_that_is_ahead_others_still_count(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    def at_once() -> str:
+        return f"{now():%Y-%m-%dT%H:%M:%SZ}"
+
+    async with working(nats_client, jetstream_log, ask):
+        await publish(nats_client, structured(deploy("v1", id_="1", time="2099-01-01T00:00:00Z")), STRUCTURED)
+        await outcomes(store, 1)
+        await publish(nats_client, structured(deploy("v2", id_="2", time=at_once())), STRUCTURED)
+        back = cdevent("service.rolledback", "api", HERE, id_="3", time=at_once())
+        await publish(nats_client, structured(back), STRUCTURED)
+        found = await outcomes(store, 3)
+    assert [outcome.result for outcome in found] == ["done"] * 3, found
 
 
 async def test_poison_is_kept_and_listed_and_blocks_nothing(
