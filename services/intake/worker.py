@@ -159,7 +159,7 @@ class Intake:
         before = await self._store.outcome_of(origin)
         if before is not None and before.number == number:
             return
-        if before is not None:
+        if before is not None and before.result != "kept":  # what led to nothing may lead to something by now
             await self._store.write(
                 _with(base, origin, result="already", why=_repeated(before, origin)), origin, again=True
             )

@@ -331,6 +331,34 @@ async def test_after_a_deploy_by_a_clock_that_is_ahead_others_still_count(
     assert [outcome.result for outcome in found] == ["done"] * 3, found
 
 
+async def test_a_signal_that_led_to_nothing_is_looked_at_again_when_it_is_repeated(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    alert = {"status": "firing", "labels": {"service": "web"}, "startsAt": "2026-03-20T14:27:05Z", "fingerprint": "f"}
+    deployed, firing = structured(deploy(service="web")), msgspec.json.encode(alert)
+
+    async def tell(number: int) -> list[Outcome]:
+        await publish(nats_client, deployed, STRUCTURED)
+        await publish(nats_client, firing, {}, "rollouts.signals.http.alerts")
+        return (await outcomes(store, number))[-2:]
+
+    async with working(nats_client, jetstream_log, ask):
+        assert [outcome.why for outcome in await tell(2)] == [
+            "matches no rollout: no plan deploys web in production",
+            "matches no rollout: no plan has web",
+        ]
+        assert [(outcome.number, outcome.result) for outcome in await tell(4)] == [(3, "kept"), (4, "kept")]
+        await adopt(ask, "other", ("web",))
+        assert [outcome.result for outcome in await tell(6)] == ["done", "done"]
+        assert [outcome.result for outcome in await tell(8)] == ["already", "already"]
+        assert [effect.command for outcome in await tell(10) for effect in outcome.effects] == []
+    assert [fact.version for fact in await facts(jetstream_log, DeployReported, "other")] == ["v1"]
+    assert len(await facts(jetstream_log, Halted, "other")) == 1
+    kept = await store.outcome_of(Origin("/ci/example", "event-1", ""))
+    assert kept is not None
+    assert (kept.number, kept.result) == (5, "done")
+
+
 async def test_poison_is_kept_and_listed_and_blocks_nothing(
     store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
 ) -> None:
@@ -424,12 +452,16 @@ async def test_whatever_happens_the_worker_goes_on(
 
 
 async def test_signals_that_wait_while_none_is_handed_out_are_said(
-    nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    store: SignalStore,
+    nats_client: Connection,
+    jetstream_log: JetStreamLog,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.intake.worker.LISTEN", 0.2)
     async with working(nats_client, jetstream_log, ask) as intake:
         await publish(nats_client, structured(deploy("v1", id_="one")), STRUCTURED)
-        await _until_none_waits(nats_client)
+        await _all_worked_on(store)
     async with Deliveries(nats_client, SIGNALS, CONSUMER) as held:
         await publish(nats_client, structured(deploy("v2", id_="two")), STRUCTURED)
         await publish(nats_client, structured(deploy("v3", id_="three")), STRUCTURED)
@@ -439,7 +471,7 @@ async def test_signals_that_wait_while_none_is_handed_out_are_said(
             await _until(lambda: bool(intake.problems()))
             assert intake.problems() == ("signals wait (2), and none has been worked on since signal 1",)
             await kept.nak()
-            await _until_none_waits(nats_client)
+            await _all_worked_on(store)
             await _until(lambda: not intake.problems())
 
 
@@ -458,13 +490,6 @@ async def test_signals_that_have_only_just_come_are_no_problem(
 async def _until(there: Callable[[], bool], limit: float = 20.0) -> None:
     async with asyncio.timeout(limit):
         while not there():  # noqa: ASYNC110 (it changes in a task beside this one)
-            await asyncio.sleep(0.02)
-
-
-async def _until_none_waits(connection: Connection) -> None:
-    store = SignalStore(connection)
-    async with asyncio.timeout(20.0):
-        while await store.waiting():  # noqa: ASYNC110 (it changes in a server of its own)
             await asyncio.sleep(0.02)
 
 
