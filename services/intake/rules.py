@@ -187,7 +187,7 @@ def _trouble(signal: Trouble, standings: Mapping[str, Standing]) -> Orders:
         else:
             command = c.Halt(reason=cut(says(signal)), evidence=(_evidence(signal.origin),))
             found.append(Order(rollout, f"ci:trouble:{_hash(signal.of, signal.about)}", command))
-    return _or(found, why, f"matches no rollout: {_place(signal.service, signal.environment)}")
+    return _or(found, why, f"matches no rollout: {_place(signal, signal.service)}")
 
 
 def _shown(signal: Shown, standings: Mapping[str, Standing]) -> Orders:
@@ -205,29 +205,33 @@ def _shown(signal: Shown, standings: Mapping[str, Standing]) -> Orders:
     open_ones = [rollout for rollout in concerned if standings[rollout].phase in OPEN]
     found = [Order(rollout, f"ci:evidence:{identity(signal.origin)}", command) for rollout in open_ones]
     why = [f"rollout {rollout} is {standings[rollout].phase}" for rollout in concerned if rollout not in open_ones]
-    place = _place(signal.service or signal.repository, signal.environment)
+    place = _place(signal, signal.service or signal.repository)
     return _or(found, why, f"matches no rollout: {place}, and its chain is unknown")
 
 
 def _concerned(
     signal: Signal, standings: Mapping[str, Standing], service: str, environment: str, repository: str = ""
 ) -> list[str]:
-    """By the rollout it names; else by service or repository in the environment; else by chain or environment alone."""
-    if signal.rollout:
-        return [signal.rollout] if signal.rollout in standings else []
+    """By the rollout it names; else by service or repository in the environment; else by chain or environment alone.
+
+    What is said of another environment is not about the rollout that it names, nor is the end of another service.
+    """
     chain = signal.origin.chain
     found = []
     for rollout, standing in standings.items():
         plan = standing.plan
         places = (plan.environment, *(each.environment for each in plan.deploy.github.values()))
         here = not environment or environment in places
-        if repository:
+        if signal.rollout:
+            ends = isinstance(signal, TakenBack)
+            names = signal.rollout == rollout and (not ends or bool(_plans_name(service, standing)))
+        elif repository:
             names = any(_is_repository(repository, each, standing) for each in plan.deploy.services)
         elif service:
             names = bool(_plans_name(service, standing))
         else:
             names = bool(environment)
-        by_chain = isinstance(signal, Shown) and bool(chain) and chain in standing.chains
+        by_chain = isinstance(signal, Shown) and not signal.rollout and bool(chain) and chain in standing.chains
         if (here and names) or by_chain:
             found.append(rollout)
     return found
@@ -279,12 +283,11 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _place(service: str, environment: str) -> str:
-    if service and environment:
-        return f"no plan has {service} in {environment}"
-    if service or environment:
-        return f"no plan has {service or environment}"
-    return "it names no rollout, service or environment"
+def _place(signal: Trouble | Shown, of: str) -> str:
+    place = " in ".join(part for part in (of, signal.environment) if part)
+    if signal.rollout:
+        return f"there is no rollout {signal.rollout}{f' with {place}' if place else ''}"
+    return f"no plan has {place}" if place else "it names no rollout, service or environment"
 
 
 def _or(found: list[Order], why: list[str], nothing: str) -> Orders:

@@ -16,7 +16,7 @@ from events.plan.schema import Deploy, GithubDeployment, Plan
 from events.signals import Deployed, Origin, Shown, Signal, TakenBack, Trouble
 from services.intake.cdevents import meaning, version_of
 from services.intake.cloudevents import structured as read
-from services.intake.rules import Orders, orders
+from services.intake.rules import Orders, orders, says
 from services.intake.standing import Running, Standing, with_fact
 from services.intake.wrong import NotUnderstood
 from services.rollout import commands as c
@@ -274,6 +274,39 @@ def test_a_signal_that_names_its_rollout_is_about_that_one() -> None:
     signal = Trouble(came(), "two", of="/pager", about="i-1")
     assert [o.rollout for o in orders(signal, {"one": RUNNING, "two": RUNNING}, TOLD).orders] == ["two"]
     assert not orders(signal, {"one": RUNNING}, TOLD).orders
+
+
+GITHUB = {"api": GithubDeployment("example/monolith", "prod-eu")}
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        TakenBack(came(), "small", service="api", environment="staging"),
+        TakenBack(came(), "small", service="preview-api", environment="production"),
+        Trouble(came(), "small", of="/pager", about="i-1", environment="staging", service="api"),
+        Shown(came(chain=CHAIN), "small", kind="tests", about="smoke", environment="staging"),
+        deployed(rollout="small", environment="staging"),
+        deployed(rollout="small", service="preview-api"),
+    ],
+    ids=lambda signal: says(signal),
+)
+def test_a_signal_that_names_its_rollout_from_elsewhere_is_not_about_it(signal: Signal) -> None:
+    found = asked(signal, replace(RUNNING, chains=(CHAIN,)))
+    assert (found.orders, found.why[:18]) == ((), "matches no rollout")
+
+
+@pytest.mark.parametrize("environment", ["", "production", "prod-eu"])
+def test_a_signal_that_names_its_rollout_may_come_from_any_of_the_plans_environments(environment: str) -> None:
+    standing = Standing(replace(PLAN, deploy=Deploy(services=("api",), github=GITHUB)), "cutover")
+    other = Trouble(came(), "small", of="/pager", about="i-1", environment=environment, service="database")
+    tests = Shown(came(), "small", kind="tests", about="smoke", environment=environment)
+    back = TakenBack(came(), "small", service="service/api", environment=environment)
+    assert [commands(asked(signal, standing)) for signal in (other, tests, back)] == [
+        ["halt"],
+        ["record_evidence"],
+        ["roll_back"],
+    ]
 
 
 # -- evidence
