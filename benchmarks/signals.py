@@ -106,7 +106,7 @@ async def worked_on(connection: Connection) -> list[Row]:
     for number in range(WORKED):
         await js.publish(SUBJECT, event(number, "web"), headers=dict(HEADERS))
     start = time.perf_counter()
-    task = asyncio.create_task(Intake(js, store, log, engine.ask).run())
+    task = asyncio.create_task(Intake(connection, store, log, engine.ask).run())
     while (await js.stream_info("OUTCOMES")).state.messages < WORKED:  # noqa: ASYNC110 (it changes in another process)
         await asyncio.sleep(0.05)
     passed = time.perf_counter() - start

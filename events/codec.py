@@ -1,11 +1,13 @@
 """Bytes <-> Record, and the subjects they travel on.
 
-One rule: stored bytes are never re-encoded. A hash is always of the bytes as they were read.
+One rule: stored bytes are never re-encoded. A hash is always of the bytes as they were read. What is read from them
+holds no U+0000, which PostgreSQL cannot keep: everybody reads U+FFFD instead, so that tables and checks agree.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 
 import msgspec
 
@@ -19,6 +21,7 @@ ATTEMPT_SUBJECT = "rollouts.attempts."
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no JSON, or not of the type that is asked for."""
 
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")  # an escape, and no backslash that stands before "u0000"
 _records = msgspec.json.Decoder(Record)
 _attempts = msgspec.json.Decoder(Attempt)
 _encoder = msgspec.json.Encoder()
@@ -33,10 +36,22 @@ def encode(value: Record | Attempt) -> bytes:
     return _encoder.encode(value)
 
 
+def without_nul(data: bytes) -> bytes:
+    """JSON as it is, but with U+FFFD for every U+0000 in its texts; the same object where there is none."""
+    if rb"\u0000" not in data:
+        return data
+    return _NUL.sub(rb"\1" + "\ufffd".encode(), data)
+
+
+def holds_nul(data: bytes) -> bool:
+    """Whether a text in this JSON holds U+0000."""
+    return without_nul(data) != data
+
+
 def decode(data: bytes) -> Record:
     """A record from its stored bytes; `Unreadable` names what is wrong with them."""
     try:
-        record = _records.decode(data)
+        record = _records.decode(without_nul(data))
     except NOT_JSON as error:
         raise Unreadable(f"not a record: {error}; found {data[:80]!r}") from error
     if record.v != VERSION:
@@ -47,7 +62,7 @@ def decode(data: bytes) -> Record:
 def decode_attempt(data: bytes) -> Attempt:
     """A refused attempt from its stored bytes."""
     try:
-        return _attempts.decode(data)
+        return _attempts.decode(without_nul(data))
     except NOT_JSON as error:
         raise Unreadable(f"not an attempt: {error}; found {data[:80]!r}") from error
 

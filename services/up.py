@@ -222,8 +222,8 @@ async def _others(house: House, roles: tuple[Role, ...], ask: Ask, stack: AsyncE
         house.apart.append(clock.troubles)
         house.work.append(clock.run())
     if "intake" in roles:
-        js = house.connection.jetstream()
-        intake = Intake(js, SignalStore(house.connection), house.log, ask, house.measuring.readings)
+        connection, readings = house.connection, house.measuring.readings
+        intake = Intake(connection, SignalStore(connection), house.log, ask, readings)
         house.checks.append(intake.problems)
         house.work.append(intake.run())
     if "monitor" in roles:

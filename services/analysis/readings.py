@@ -20,7 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from events.codec import NOT_JSON
+from events.codec import NOT_JSON, holds_nul
 from events.plan.words import quantity
 from events.readings import READING_SUBJECT, Published, Reading
 from services.log.ids import is_id
@@ -67,6 +67,8 @@ def reading_of(data: bytes, rollout: str, *, source: str, id: str, time: datetim
         said = _published.decode(data)
     except NOT_JSON as error:
         raise NoReading(f"a reading is a JSON object with a name and a value: {error}") from None
+    if holds_nul(data):
+        raise NoReading("a text holds the character U+0000, which not every database can keep")
     rollout = rollout or said.rollout
     if not is_id(rollout):
         raise NoReading(f"rollout: expected a rollout's id, found {rollout[:80]!r}")
@@ -162,7 +164,7 @@ class JetStreamReadings:
             await subscription.unsubscribe()
 
 
-TROUBLES = (errors.Error, OSError, msgspec.DecodeError)
+TROUBLES = (errors.Error, OSError, *NOT_JSON)
 """What reading or keeping readings may raise."""
 
 

@@ -1,7 +1,7 @@
 """`cutover signals`, and `cutover publish` for the other side: what CI tells, and what it led to.
 
-One rule: publishing ends with the rollout's answer. A refusal is exit code 1 with its reasons; a deploy that no rollout
-asks for is none of Cutover's business, and exit code 0.
+One rule: publishing ends with the rollout's answer. A refusal is exit code 1 with its reasons, and so is a deploy that
+no plan has: whoever publishes means a rollout. One whose rollout asks for no deploys any more is exit code 0.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ def deployed(
     environment: Annotated[str, typer.Option(help="Where it was deployed.")] = "production",
     chain: Annotated[str, typer.Option(help="The chain that ties together what one change led to.")] = "",
     event_id: Annotated[
-        str, typer.Option("--id", help="The event's id; by default made from the CI run and the deploy.")
+        str,
+        typer.Option(
+            "--id", help="The event's id; by default made from the CI run and the deploy, without a CI a new one."
+        ),
     ] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for what the rollouts answer.")] = True,
     patience: Annotated[float, typer.Option(min=0, help="Seconds to keep trying, and to wait.")] = 60.0,
@@ -88,18 +91,21 @@ def deployed(
         print_json(taken) if as_json else say(f"Kept as signal {taken['signal']}.")
         return
     try:
-        outcome = publishing.verdict(service_, event, patience)
+        outcome = publishing.verdict(service_, event, taken["signal"], patience)
     except NoVerdict as error:
         raise Finding("The deploy is kept, and no rollout has answered yet", [str(error)]) from error
     _show(taken, outcome, as_json=as_json)
 
 
 def _show(taken: Json, outcome: Json, *, as_json: bool) -> None:
-    """The rollouts' answers; raises Finding where one refuses."""
+    """The rollouts' answers; raises Finding where one refuses, and where there is none."""
     if outcome["result"] == "refused":
         refused = [effect for effect in outcome["effects"] if effect["told"] == "refused"]
         reasons = [f"{effect['rollout']}: {reason}" for effect in refused for reason in effect["reasons"]]
         raise Finding(f"Signal {outcome['number']} is refused", reasons, data=outcome)
+    if publishing.missed(outcome):
+        text = f"No rollout takes this deploy, which is kept as signal {outcome['number']}"
+        raise Finding(text, outcome["why"].split("; "), data=outcome)
     if as_json:
         print_json(outcome)
         return

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
 
-from events.codec import VERSION, decode, digest, encode
+from events.codec import VERSION, decode, digest, encode, holds_nul, without_nul
 from events.facts import Attempt, Evidence, Fact, Record
 from events.plan.names import IDENTIFIER
 from services.ending import end_if_cancelled
@@ -44,6 +44,7 @@ TRIES = 200  # conflicts in a row before we say that others are faster
 _COMMAND_ID = re.compile(r"[\x21-\x7e]{1,200}")
 _STOPPING = (c.RollBack, c.Halt)
 _MEASURED = (*PROMOTIONS, c.TakeSnapshot)
+_MACHINES = ("monitor", "clock", "herald")  # what they say must be recorded, and they cannot say it otherwise
 
 Measure = Callable[[Rollout, c.Command, datetime], Awaitable[Measured | None]]
 """What a command rests on, measured afresh; it ends in time whatever happens. See analysis/afresh.py."""
@@ -234,6 +235,9 @@ class Engine:
     async def _append(self, hot: Hot, request: Request, decided: Decided) -> Reply:
         record = decided.record(hot)
         data = encode(record)
+        if holds_nul(data):
+            data = without_nul(data)
+            record = decode(data)
         if len(data) > RECORD_LIMIT:
             text = f"the record would be {len(data)} bytes; the log takes {RECORD_LIMIT}"
             return Refusal("too-large", (text,), hot.rollout.phase if hot.rollout else None, hot.last)
@@ -382,4 +386,6 @@ def _malformed(request: Request) -> Refusal | None:
     for role in ("monitor", "ci"):  # tokens may have these roles too, and ids of any other kind
         if request.command_id.startswith(f"{role}:") and request.by.role != role:
             return Refusal("invalid", (f"command ids that begin with '{role}:' are the {role}'s own",))
+    if request.by.role not in _MACHINES and holds_nul(msgspec.json.encode(request)):
+        return Refusal("invalid", ("a text holds the character U+0000, which not every database can keep",))
     return None

@@ -68,7 +68,7 @@ def kind_of(type_: str) -> str:
 
 
 def version_of(artifact: str) -> str:
-    """The version in a package URL, decoded; the whole text where it is none or has none.
+    """The version in a package URL, decoded; the whole text where it is none or has none. Raises NotUnderstood.
 
     Source: the purl specification: version after the last @, before qualifiers (?) and subpath (#).
     """
@@ -76,7 +76,7 @@ def version_of(artifact: str) -> str:
         return artifact
     path = artifact.partition("#")[0].partition("?")[0]
     name, at, version = path.rpartition("@")
-    return unquote(version) if at and name and version else artifact
+    return _unquoted(version) if at and name and version else artifact
 
 
 def _check(event: CloudEvent, kind: str, context: Json, subject: Json) -> None:
@@ -149,8 +149,16 @@ def _service(kind: str, subject: Json, content: Json) -> str:
         return str(subject["id"])
     if kind == "artifact.published":
         path = str(subject["id"]).partition("#")[0].partition("?")[0]
-        return unquote(path.rpartition("@")[0] or path).removeprefix("pkg:")
+        return _unquoted(path.rpartition("@")[0] or path).removeprefix("pkg:")
     return _id(content, "service") or _text(content, "pipelineName")
+
+
+def _unquoted(text: str) -> str:
+    """Part of a package URL, percent-decoded."""
+    found = unquote(text)
+    if "\0" in found:
+        raise NotUnderstood("a package URL holds the character U+0000, which not every database can keep")
+    return found
 
 
 def _with_chain(origin: Origin, context: Json, content: Json) -> Origin:

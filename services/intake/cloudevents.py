@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from events.codec import NOT_JSON
+from events.codec import NOT_JSON, holds_nul
 from services.intake.wrong import NotUnderstood, UnknownFormat
 
 Over = Literal["http", "nats"]
@@ -112,18 +112,9 @@ def plain(body: bytes, what: str) -> Any:
         raise NotUnderstood(f"{what}: the JSON is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotUnderstood(f"{what}: expected JSON: {error}") from error
-    if b"\\u0000" in body and holds_nul(value):
+    if holds_nul(body):
         raise NotUnderstood(f"{what}: a text holds the character U+0000, which not every database can keep")
     return value
-
-
-def holds_nul(value: object) -> bool:
-    """Whether a text anywhere in plain values holds U+0000."""
-    if isinstance(value, dict):
-        return any(holds_nul(part) for pair in value.items() for part in pair)
-    if isinstance(value, list):
-        return any(holds_nul(part) for part in value)
-    return isinstance(value, str) and "\0" in value
 
 
 def header_value(value: str) -> str:
@@ -209,6 +200,12 @@ def instant(text: str) -> datetime | None:
         return datetime.fromisoformat(_to_microseconds(text.upper()))
     except ValueError:
         return None
+
+
+def not_after(time: str, latest: datetime) -> str:
+    """The time that a sender tells; `latest`, to the second, where its clock must have been ahead."""
+    told = instant(time)
+    return time if told is None or told <= latest else latest.isoformat(timespec="seconds")
 
 
 def _to_microseconds(text: str) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple, assert_never
+
+from msgspec.structs import replace
 
 from events.facts import Evidence, Phase
 from events.plan.schema import GithubDeployment
 from events.signals import Deployed, NoRule, Origin, Shown, Signal, TakenBack, Trouble
-from services.intake.cloudevents import instant
+from services.intake.cloudevents import instant, not_after
 from services.intake.standing import Running, Standing
 from services.rollout import commands as c
 from services.rollout.state import ACTIVE
@@ -37,15 +40,17 @@ class Orders(NamedTuple):
     why: str = ""
 
 
-def orders(signal: Signal, standings: Mapping[str, Standing]) -> Orders:
-    """The commands that a signal calls for, one a rollout that it concerns."""
+def orders(signal: Signal, standings: Mapping[str, Standing], received: datetime) -> Orders:
+    """The commands that a signal calls for, one a rollout that it concerns. Nothing happens after we hear of it: where
+    the sender's time is after `received`, `received` is the time."""
+    signal = replace(signal, origin=replace(signal.origin, time=not_after(signal.origin.time, received)))
     match signal:
         case NoRule():
             return Orders((), signal.why)
         case Deployed():
             return _deployed(signal, standings)
         case TakenBack():
-            return _taken_back(signal, standings)
+            return _taken_back(signal, standings, received)
         case Trouble():
             return _trouble(signal, standings)
         case Shown():
@@ -123,6 +128,12 @@ def _late(origin: Origin, version: str, running: Running | None) -> str:
     return f"{running.version} was deployed after it" if late else ""
 
 
+def _runs_since_after(moment: datetime, running: Running | None) -> bool:
+    """Whether it is said to run since after `moment`: its time proves nothing then, and a rollback counts in doubt."""
+    then = instant(running.time) if running is not None else None
+    return then is not None and then > moment
+
+
 def _deploys_of(signal: Deployed, standings: Mapping[str, Standing]) -> list[tuple[str, str]]:
     """The rollouts whose plan has this deploy, and the plan's own name of the service."""
     found = []
@@ -145,15 +156,15 @@ def _deploys_of(signal: Deployed, standings: Mapping[str, Standing]) -> list[tup
     return found
 
 
-def _taken_back(signal: TakenBack, standings: Mapping[str, Standing]) -> Orders:
+def _taken_back(signal: TakenBack, standings: Mapping[str, Standing], received: datetime) -> Orders:
     found: list[Order] = []
     why: list[str] = []
     for rollout in _concerned(signal, standings, signal.service, signal.environment):
         standing = standings[rollout]
-        service = _plans_name(signal.service, standing)
+        running = standing.running.get(_plans_name(signal.service, standing))
         if standing.phase not in (*ACTIVE, "rolled_back"):
             why.append(f"rollout {rollout} is {standing.phase}: nothing to roll back")
-        elif late := _late(signal.origin, "", standing.running.get(service)):
+        elif (late := _late(signal.origin, "", running)) and not _runs_since_after(received, running):
             why.append(f"rollout {rollout}: told late, {late}")
         else:
             command = c.RollBack(reason=cut(f"{says(signal)}"), evidence=(_evidence(signal.origin),))
@@ -176,7 +187,7 @@ def _trouble(signal: Trouble, standings: Mapping[str, Standing]) -> Orders:
         else:
             command = c.Halt(reason=cut(says(signal)), evidence=(_evidence(signal.origin),))
             found.append(Order(rollout, f"ci:trouble:{_hash(signal.of, signal.about)}", command))
-    return _or(found, why, f"matches no rollout: {_place(signal.service, signal.environment)}")
+    return _or(found, why, f"matches no rollout: {_place(signal, signal.service)}")
 
 
 def _shown(signal: Shown, standings: Mapping[str, Standing]) -> Orders:
@@ -194,29 +205,33 @@ def _shown(signal: Shown, standings: Mapping[str, Standing]) -> Orders:
     open_ones = [rollout for rollout in concerned if standings[rollout].phase in OPEN]
     found = [Order(rollout, f"ci:evidence:{identity(signal.origin)}", command) for rollout in open_ones]
     why = [f"rollout {rollout} is {standings[rollout].phase}" for rollout in concerned if rollout not in open_ones]
-    place = _place(signal.service or signal.repository, signal.environment)
+    place = _place(signal, signal.service or signal.repository)
     return _or(found, why, f"matches no rollout: {place}, and its chain is unknown")
 
 
 def _concerned(
     signal: Signal, standings: Mapping[str, Standing], service: str, environment: str, repository: str = ""
 ) -> list[str]:
-    """By the rollout it names; else by service or repository in the environment; else by chain or environment alone."""
-    if signal.rollout:
-        return [signal.rollout] if signal.rollout in standings else []
+    """By the rollout it names; else by service or repository in the environment; else by chain or environment alone.
+
+    What is said of another environment is not about the rollout that it names, nor is the end of another service.
+    """
     chain = signal.origin.chain
     found = []
     for rollout, standing in standings.items():
         plan = standing.plan
         places = (plan.environment, *(each.environment for each in plan.deploy.github.values()))
         here = not environment or environment in places
-        if repository:
+        if signal.rollout:
+            ends = isinstance(signal, TakenBack)
+            names = signal.rollout == rollout and (not ends or bool(_plans_name(service, standing)))
+        elif repository:
             names = any(_is_repository(repository, each, standing) for each in plan.deploy.services)
         elif service:
             names = bool(_plans_name(service, standing))
         else:
             names = bool(environment)
-        by_chain = isinstance(signal, Shown) and bool(chain) and chain in standing.chains
+        by_chain = isinstance(signal, Shown) and not signal.rollout and bool(chain) and chain in standing.chains
         if (here and names) or by_chain:
             found.append(rollout)
     return found
@@ -268,12 +283,11 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _place(service: str, environment: str) -> str:
-    if service and environment:
-        return f"no plan has {service} in {environment}"
-    if service or environment:
-        return f"no plan has {service or environment}"
-    return "it names no rollout, service or environment"
+def _place(signal: Trouble | Shown, of: str) -> str:
+    place = " in ".join(part for part in (of, signal.environment) if part)
+    if signal.rollout:
+        return f"there is no rollout {signal.rollout}{f' with {place}' if place else ''}"
+    return f"no plan has {place}" if place else "it names no rollout, service or environment"
 
 
 def _or(found: list[Order], why: list[str], nothing: str) -> Orders:

@@ -13,13 +13,17 @@ from msgspec.structs import replace
 from events.codec import Unreadable, decode
 from events.facts import DeployReported, EvidenceRecorded, Fact, Phase, PhaseEntered, PlanAdopted, PlanRevised, Record
 from events.plan.schema import Plan
+from services.intake.cloudevents import not_after
 from services.log.protocol import Log
 
 MOST_CHAINS = 200
 
 
 class Running(Struct, frozen=True):
-    """What is said to run of a service, and when its sender says that it was deployed ("": it does not say)."""
+    """What is said to run of a service, and when its sender says that it was deployed ("": it does not say).
+
+    Never after it was recorded: a sender whose clock is ahead would make all that comes after it look late.
+    """
 
     version: str
     time: str = ""
@@ -80,11 +84,11 @@ def with_fact(standing: Standing | None, fact: Fact, record: Record) -> Standing
         case PhaseEntered(phase=phase):
             return replace(standing, phase=phase)
         case DeployReported(service=service, version=version):
-            time = next((evidence.time for evidence in record.evidence if evidence.time), "")
+            told = next((evidence.time for evidence in record.evidence if evidence.time), "")
             chain = next((evidence.chain for evidence in record.evidence if evidence.chain), "")
             return replace(
                 standing,
-                running={**standing.running, service: Running(version, time)},
+                running={**standing.running, service: Running(version, not_after(told, record.when))},
                 told=standing.told | {(service, version)},
                 chains=_with(standing.chains, chain),
             )

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 from nats import errors
+from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext, api
+from nats.js import api
 from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
 from events.codec import decode
 from events.facts import Actor
@@ -25,6 +27,7 @@ from services.analysis.readings import Kept
 from services.ending import end_if_cancelled
 from services.engine.messages import Accepted, Ask, Refusal, Reply, Request
 from services.intake import cloudevents, readings, rules
+from services.intake.deliveries import Deliveries
 from services.intake.rules import Order
 from services.intake.standing import Standings
 from services.intake.store import CONSUMER, SignalStore
@@ -45,14 +48,16 @@ _TROUBLES = (errors.Error, JetStreamError, OSError, LogError)
 class Intake:
     """One worker. Several beside each other share the consumer, which hands out one signal at a time."""
 
-    def __init__(self, js: JetStreamContext, store: SignalStore, log: Log, ask: Ask, kept: Kept | None = None) -> None:
-        self._js = js
+    def __init__(self, connection: Client, store: SignalStore, log: Log, ask: Ask, kept: Kept | None = None) -> None:
+        self._connection = connection
+        self._js = connection.jetstream()
         self._store = store
         self._log = log
         self._standings = Standings(log)
         self._ask = ask
         self._kept = kept
         self._last = 0
+        self._waiting_after: int | None = None
         self._trouble = ""
 
     def problems(self) -> tuple[str, ...]:
@@ -60,31 +65,49 @@ class Intake:
         return (self._trouble,) if self._trouble else ()
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work for ever, whatever happens."""
         while True:
             end_if_cancelled()
             try:
                 await self._listen()
             except _TROUBLES as error:
                 self._say(f"signals wait: {type(error).__name__}: {error}")
-                await asyncio.sleep(PAUSE)
+            except Exception as error:  # a fault of ours must not take everything else down with it
+                logger.exception("the worker begins again")
+                self._say(f"signals wait: {type(error).__name__}: {error}")
+            await asyncio.sleep(PAUSE)
 
     async def _listen(self) -> None:
-        consumer = await self._js.pull_subscribe("", durable=CONSUMER, stream=SIGNALS, config=_consumer())
-        try:
-            floor = (await consumer.consumer_info()).ack_floor
+        async with Deliveries(self._connection, SIGNALS, CONSUMER) as deliveries:
+            floor = (await self._consumer()).ack_floor
             self._last = int(floor.stream_seq) if floor else 0
             self._trouble = ""
             while True:
                 end_if_cancelled()
-                try:
-                    messages = await consumer.fetch(1, timeout=LISTEN)
-                except TimeoutError:
-                    continue
-                for message in messages:
+                message = await deliveries.next(LISTEN)
+                if message is None:
+                    await self._look()
+                else:
                     await self._work(message)
-        finally:
-            await consumer.unsubscribe()
+
+    async def _consumer(self) -> api.ConsumerInfo:
+        """The consumer that all workers share, made where it is missing."""
+        try:
+            found: api.ConsumerInfo = await self._js.consumer_info(SIGNALS, CONSUMER)
+        except NotFoundError:
+            found = await self._js.add_consumer(SIGNALS, config=_config())
+        return found
+
+    async def _look(self) -> None:
+        """Nothing came: say so if signals waited the last time too, and none has been worked on since."""
+        info = await self._consumer()
+        waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
+        done = info.ack_floor.stream_seq if info.ack_floor else 0
+        if waiting and self._waiting_after == done:
+            self._say(f"signals wait ({waiting}), and none has been worked on since signal {done}")
+        else:
+            self._trouble = ""
+        self._waiting_after = done if waiting else None
 
     async def _work(self, message: Msg) -> None:
         """One signal, tried until its outcome is written down; meanwhile none is handed out."""
@@ -132,10 +155,13 @@ class Intake:
         except NotUnderstood as error:
             await self._store.write(_with(base, None, why=f"not understood: {error}"), None)
             return
+        except Exception as error:  # a fault of ours: kept and told, and those behind it go on
+            await self._store.write(_with(base, None, why=_failed(number, error)), None)
+            return
         before = await self._store.outcome_of(origin)
         if before is not None and before.number == number:
             return
-        if before is not None:
+        if before is not None and before.result != "kept":  # what led to nothing may lead to something by now
             await self._store.write(
                 _with(base, origin, result="already", why=_repeated(before, origin)), origin, again=True
             )
@@ -152,14 +178,13 @@ class Intake:
                 why = await readings.keep(self._kept, over, headers, body, base.received)
                 return _with(base, origin, result="done", why=why)
             signal = understand(subject, headers, body, origin)
-            wanted = rules.orders(signal, standings)
+            wanted = rules.orders(signal, standings, base.received)
         except NotUnderstood as error:
             return _with(base, origin, why=f"not understood: {error}")
         except LogError:
             raise
         except Exception as error:  # a fault of ours: kept and told, and those behind it go on
-            logger.exception("signal %d cannot be worked on", base.number)
-            return _with(base, origin, why=f"the service failed at it ({type(error).__name__}); it says why in its log")
+            return _with(base, origin, why=_failed(base.number, error))
         by = Actor((base.by or origin.source)[:200], "ci")
         effects = tuple([await self._send(order, by) for order in wanted.orders])
         why = wanted.why or _why(effects)
@@ -182,6 +207,12 @@ class Intake:
             return ""
         entry = await self._log.at(reply.revision)
         return decode(entry.data).command if entry is not None else ""
+
+
+def _failed(number: int, error: Exception) -> str:
+    """In words; the log has all of it."""
+    logger.error("signal %d cannot be worked on", number, exc_info=error)
+    return f"the service failed at it ({type(error).__name__}); it says why in its log"
 
 
 async def _beat(message: Msg) -> None:
@@ -248,7 +279,7 @@ def _received(message: Msg) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def _consumer() -> api.ConsumerConfig:
+def _config() -> api.ConsumerConfig:
     return api.ConsumerConfig(
         durable_name=CONSUMER,
         deliver_policy=api.DeliverPolicy.ALL,

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
 
 logger = logging.getLogger("cutover.nats")
@@ -54,6 +55,21 @@ class Connection(Client):
         """Have `listener` awaited after each reconnection; call the result to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """None where the block cannot be read: nats-py would stop reading, as often as the message is sent again."""
+        try:
+            found: dict[str, str] | None = await super()._process_headers(headers)
+        except (IndexError, UnicodeDecodeError):
+            return None
+        return found
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        """The server takes subjects that are no UTF-8, at which nats-py would stop reading as well."""
+        message: Msg = super()._build_message(sid, subject.decode(errors="replace").encode(), reply, data, headers)
+        return message
 
     async def _tell_listeners(self) -> None:
         logger.info("connected to NATS again")

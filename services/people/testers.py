@@ -61,22 +61,22 @@ class Testers:
         self._refresh = refresh
 
     async def erase(self, user: str, by: Actor) -> Erased:
-        """End their sessions, destroy their row and key, and have the flags written without them. Raises CannotErase
+        """End their sessions, destroy their rows and keys, and have the flags written without them. Raises CannotErase
         and LogError."""
-        reference = await asyncio.to_thread(self._vault.known, user)
-        if not reference:  # where a plan's actor is the email address, it was scheduled in lower case
-            user = user.lower()
-            reference = await asyncio.to_thread(self._vault.known, user)
-        if not reference:
+        users = dict.fromkeys((user, user.lower()))  # where a plan's actor is the email address, it is in lower case
+        references = [found for each in users if (found := await asyncio.to_thread(self._vault.known, each))]
+        if not references:
             return Erased(known=False)
-        ended = await self._end_sessions(reference, by)
-        known = await asyncio.to_thread(self._vault.erase, user)
-        ended += await self._end_sessions(reference, by)  # scheduled meanwhile
+        ended = [session for reference in references for session in await self._end_sessions(reference, by)]
+        known = any([await asyncio.to_thread(self._vault.erase, each) for each in users])
+        for reference in references:
+            ended += await self._end_sessions(reference, by)  # scheduled meanwhile
         try:
             await self._refresh()
         except TROUBLES as error:
             logger.warning("a tester is erased, but the flags are written anew only later: %s", type(error).__name__)
-        await self._note(reference, by)
+        for reference in references:
+            await self._note(reference, by)
         return Erased(known, tuple(ended))
 
     async def _end_sessions(self, reference: str, by: Actor) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from events.codec import decode, decode_attempt
-from events.facts import Actor
+from events.facts import Actor, Evidence, Role
 from events.plan.reading import read_plan
 from services.engine.conversation import _answer
 from services.engine.engine import Engine
@@ -18,6 +18,9 @@ from services.engine.messages import Accepted, Refusal, Reply, Request
 from services.log.nats import JetStreamLog
 from services.nats.connection import Connection
 from services.rollout import commands as c
+from services.rollout.measured import Measured
+from services.rollout.state import Rollout
+from services.rollout.steps import current_step
 
 pytestmark = pytest.mark.connected
 
@@ -117,6 +120,52 @@ async def test_monitor_and_ci_use_their_own_ids_and_any_other(jetstream_log: Jet
     await accepted(one, "a1", c.Adopt(PLAN))
     for by, name in ((Actor("m", "monitor"), "monitor:1"), (Actor("ci", "ci"), "ci:1"), (Actor("ci", "ci"), "mine")):
         assert isinstance(await say(one, name, c.AddNote("x"), by=by), Accepted)
+
+
+@pytest.mark.parametrize("by", [MANAGER, Actor("pipeline", "ci"), Actor("mo\0", "release_manager")])
+async def test_who_can_say_it_again_is_refused_what_no_table_can_keep(jetstream_log: JetStreamLog, by: Actor) -> None:
+    one = engine(jetstream_log)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    text = "" if "\0" in by.subject else "v\0x"
+    reply = await say(one, "d1", c.ReportDeploy("api", text), by=by)
+    assert isinstance(reply, Refusal)
+    assert (reply.code, await jetstream_log.head()) == ("invalid", 1)
+    assert reply.reasons == ("a text holds the character U+0000, which not every database can keep",)
+    escaped = await say(one, "d1", c.ReportDeploy("api", r"v\u0000x"), by=Actor("pipeline", "ci"))
+    assert isinstance(escaped, Accepted)
+
+
+@pytest.mark.parametrize("role", ["monitor", "clock", "herald"])
+async def test_what_must_be_recorded_is_kept_without_what_no_table_can_keep(
+    jetstream_log: JetStreamLog, role: Role
+) -> None:
+    commands: dict[str, tuple[str, c.Command]] = {
+        "monitor": ("h1", c.Halt(reason='pod="a\0b" fails')),
+        "clock": ("clock:r1", c.Remind("a\0b", "a\0b")),
+        "herald": ("herald:d1", c.RecordDelivery("release/2/0", "slack", "not sent", why="a\0b")),
+    }
+    one, by, (command_id, command) = engine(jetstream_log), Actor(role, role), commands[role]
+    await accepted(one, "a1", c.Adopt(PLAN))
+    await accepted(one, "d1", c.ReportDeploy("api", "1"))
+    answers = [await say(of, command_id, command, by=by) for of in (one, one, engine(jetstream_log))]
+    assert isinstance(answers[0], Accepted), answers[0]
+    assert answers[1:] == [answers[0]] * 2
+    assert await jetstream_log.head() == 3
+    stored = (await jetstream_log.read("release"))[-1].data.decode()
+    assert "a\ufffdb" in stored
+    assert r"\u0000" not in stored
+
+
+async def test_what_was_measured_refuses_no_promotion_for_what_no_table_can_keep(jetstream_log: JetStreamLog) -> None:
+    async def measure(state: Rollout, command: c.Command, now: datetime) -> Measured:
+        return Measured(current_step(state), state.step_ordinal, (), (Evidence("query", "up", 'pod="a\0b"'),))
+
+    hours = iter(range(0, 1000, 25))
+    one = Engine(jetstream_log, lambda: NOW + timedelta(hours=next(hours)), measure=measure)
+    await accepted(one, "a1", c.Adopt(PLAN))
+    await accepted(one, "d1", c.ReportDeploy("api", "1"))
+    await accepted(one, "s1", c.StartTesting())
+    assert [e.text for e in decode((await jetstream_log.read("release"))[-1].data).evidence] == ['pod="a\ufffdb"']
 
 
 @pytest.mark.parametrize("rollout", ["", "UPPER", "a.b", "a b", "*", ">", "x" * 64, "a-plan\n"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +14,19 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from nats.aio.msg import Msg
 
 from events.codec import decode
 from events.facts import Actor, DeployReported, EvidenceRecorded, Halted, PhaseEntered
 from events.plan.reading import read_plan
-from events.signals import Outcome
+from events.signals import Origin, Outcome
 from services.api.app import Service, make_app
 from services.database import connect
 from services.engine.engine import Engine
 from services.engine.messages import Accepted, Ask, Refusal, Reply, Request
+from services.intake.deliveries import Deliveries
 from services.intake.store import CONSUMER, SignalStore
+from services.intake.understanding import identify
 from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.protocol import Unavailable
@@ -33,7 +36,7 @@ from services.people.tokens import Tokens
 from services.people.vault import Vault
 from services.rollout import commands as c
 from services.views.views import Views
-from tests.cdevents import binary, deploy, examples, structured
+from tests.cdevents import HERE, binary, cdevent, deploy, examples, structured
 from tests.nats_process import NatsProcess
 from tests.unit.api.desk import Flags
 
@@ -74,7 +77,7 @@ async def adopt(ask: Ask, rollout: str, services: tuple[str, ...] = ("api",)) ->
 @asynccontextmanager
 async def working(connection: Connection, log: JetStreamLog, ask: Ask) -> AsyncIterator[Intake]:
     """A worker, until the block ends."""
-    intake = Intake(connection.jetstream(), SignalStore(connection), log, ask)
+    intake = Intake(connection, SignalStore(connection), log, ask)
     task = asyncio.create_task(intake.run())
     try:
         yield intake
@@ -331,6 +334,50 @@ async def test_a_command_id_that_stands_for_something_else_is_no_second_telling(
     assert f"{used[0]!r} was used at revision 2 for another command" in outcome.why
 
 
+async def test_after_a_deploy_by_a_clock_that_is_ahead_others_still_count(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    def at_once() -> str:
+        return f"{now():%Y-%m-%dT%H:%M:%SZ}"
+
+    async with working(nats_client, jetstream_log, ask):
+        await publish(nats_client, structured(deploy("v1", id_="1", time="2099-01-01T00:00:00Z")), STRUCTURED)
+        await outcomes(store, 1)
+        await publish(nats_client, structured(deploy("v2", id_="2", time=at_once())), STRUCTURED)
+        back = cdevent("service.rolledback", "api", HERE, id_="3", time=at_once())
+        await publish(nats_client, structured(back), STRUCTURED)
+        found = await outcomes(store, 3)
+    assert [outcome.result for outcome in found] == ["done"] * 3, found
+
+
+async def test_a_signal_that_led_to_nothing_is_looked_at_again_when_it_is_repeated(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    alert = {"status": "firing", "labels": {"service": "web"}, "startsAt": "2026-03-20T14:27:05Z", "fingerprint": "f"}
+    deployed, firing = structured(deploy(service="web")), msgspec.json.encode(alert)
+
+    async def tell(number: int) -> list[Outcome]:
+        await publish(nats_client, deployed, STRUCTURED)
+        await publish(nats_client, firing, {}, "rollouts.signals.http.alerts")
+        return (await outcomes(store, number))[-2:]
+
+    async with working(nats_client, jetstream_log, ask):
+        assert [outcome.why for outcome in await tell(2)] == [
+            "matches no rollout: no plan deploys web in production",
+            "matches no rollout: no plan has web",
+        ]
+        assert [(outcome.number, outcome.result) for outcome in await tell(4)] == [(3, "kept"), (4, "kept")]
+        await adopt(ask, "other", ("web",))
+        assert [outcome.result for outcome in await tell(6)] == ["done", "done"]
+        assert [outcome.result for outcome in await tell(8)] == ["already", "already"]
+        assert [effect.command for outcome in await tell(10) for effect in outcome.effects] == []
+    assert [fact.version for fact in await facts(jetstream_log, DeployReported, "other")] == ["v1"]
+    assert len(await facts(jetstream_log, Halted, "other")) == 1
+    kept = await store.outcome_of(Origin("/ci/example", "event-1", ""))
+    assert kept is not None
+    assert (kept.number, kept.result) == (5, "done")
+
+
 async def test_poison_is_kept_and_listed_and_blocks_nothing(
     store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
 ) -> None:
@@ -352,6 +399,138 @@ async def test_poison_is_kept_and_listed_and_blocks_nothing(
     assert [outcome.result for outcome in found] == ["kept"] * len(poison) + ["done"]
     assert all(outcome.why.startswith("not understood: ") for outcome in found[:-1]), found
     assert len(await facts(jetstream_log, DeployReported)) == 1
+
+
+@pytest.mark.parametrize("status", ["100", "404", "408", "409", "503", "elsewhere"])
+async def test_a_header_status_makes_a_signal_no_word_of_the_servers(
+    status: str, store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    headers = {"Status": status, "Description": "Consumer Deleted"}
+    async with working(nats_client, jetstream_log, ask) as intake:
+        await publish(nats_client, structured(deploy("v1", id_="one")), {**STRUCTURED, **headers})
+        await publish(nats_client, b"", headers)
+        await publish(nats_client, structured(deploy("v2", id_="two")), STRUCTURED)
+        found = await outcomes(store, 3)
+        assert intake.problems() == ()
+    assert [outcome.result for outcome in found] == ["done", "kept", "done"]
+    assert [fact.version for fact in await facts(jetstream_log, DeployReported)] == ["v1", "v2"]
+
+
+async def test_bytes_that_no_client_of_ours_would_send_block_nothing(
+    store: SignalStore, nats_server: NatsProcess, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    subject, block = CI.encode(), b"NATS/1.0\r\n\r\n"
+    frames = [
+        (subject, b"X"),
+        (subject, b"NATS/1.0"),
+        (subject, b"NATS/1.0\r\n: x\r\n\r\n"),
+        (subject, b"NATS/1.0 404 No Messages\r\n\r\n"),
+        (subject, b"NATS/1.0 \xff\xff\xff \xff\r\n\r\n"),
+        (subject, b"NATS/1.0 408 \xff\r\n\xff: \xff\r\n\r\n"),
+        (subject + b".\xff", block),
+    ]
+    raw = b"".join(b"HPUB %s %d %d\r\n%s\r\n" % (where, len(head), len(head), head) for where, head in frames)
+    await _send_raw(nats_server, raw)
+    async with working(nats_client, jetstream_log, ask):
+        await publish(nats_client, structured(deploy()), STRUCTURED)
+        found = await outcomes(store, len(frames) + 1)
+    assert [outcome.result for outcome in found] == ["kept"] * len(frames) + ["done"]
+
+
+async def _send_raw(server: NatsProcess, frames: bytes) -> None:
+    """These bytes to the server, as a client of another kind may send them."""
+    connect = {"headers": True, "verbose": False, "user": "test", "pass": server.password}
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"CONNECT " + msgspec.json.encode(connect) + b"\r\n" + frames + b"PING\r\n")
+    while (said := await reader.readline()) != b"PONG\r\n":
+        assert said.startswith(b"INFO"), said
+    writer.close()
+
+
+async def test_whatever_happens_the_worker_goes_on(
+    store: SignalStore,
+    nats_client: Connection,
+    jetstream_log: JetStreamLog,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take, faults = Deliveries.next, iter([KeyError("code"), ExceptionGroup("two", [ValueError(), ValueError()])])
+
+    async def fail_at_first(self: Deliveries, within: float) -> Msg | None:
+        if fault := next(faults, None):
+            raise fault
+        return await take(self, within)
+
+    monkeypatch.setattr(Deliveries, "next", fail_at_first)
+    await publish(nats_client, structured(deploy()), STRUCTURED)
+    async with working(nats_client, jetstream_log, ask) as intake:
+        await _until(lambda: bool(intake.problems()))
+        assert intake.problems() == ("signals wait: KeyError: 'code'",)
+        await outcomes(store, 1)
+        await _until(lambda: not intake.problems())
+
+
+async def test_signals_that_wait_while_none_is_handed_out_are_said(
+    store: SignalStore,
+    nats_client: Connection,
+    jetstream_log: JetStreamLog,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.intake.worker.LISTEN", 0.2)
+    async with working(nats_client, jetstream_log, ask) as intake:
+        await publish(nats_client, structured(deploy("v1", id_="one")), STRUCTURED)
+        await _all_worked_on(store)
+    async with Deliveries(nats_client, SIGNALS, CONSUMER) as held:
+        await publish(nats_client, structured(deploy("v2", id_="two")), STRUCTURED)
+        await publish(nats_client, structured(deploy("v3", id_="three")), STRUCTURED)
+        kept = await held.next(5.0)
+        assert kept is not None
+        async with working(nats_client, jetstream_log, ask) as intake:
+            await _until(lambda: bool(intake.problems()))
+            assert intake.problems() == ("signals wait (2), and none has been worked on since signal 1",)
+            await kept.nak()
+            await _all_worked_on(store)
+            await _until(lambda: not intake.problems())
+
+
+async def test_signals_that_have_only_just_come_are_no_problem(
+    store: SignalStore, nats_client: Connection, jetstream_log: JetStreamLog, ask: Ask
+) -> None:
+    intake = Intake(nats_client, store, jetstream_log, ask)
+    for number in (1, 2):
+        await intake._look()
+        await publish(nats_client, structured(deploy(id_=str(number))), STRUCTURED)
+    assert intake.problems() == ()
+    await intake._look()
+    assert intake.problems() == ("signals wait (2), and none has been worked on since signal 0",)
+
+
+async def _until(there: Callable[[], bool], limit: float = 20.0) -> None:
+    async with asyncio.timeout(limit):
+        while not there():  # noqa: ASYNC110 (it changes in a task beside this one)
+            await asyncio.sleep(0.02)
+
+
+async def test_a_fault_at_finding_out_whose_signal_it_is_blocks_nothing(
+    store: SignalStore,
+    nats_client: Connection,
+    jetstream_log: JetStreamLog,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails_at_the_first(subject: str, headers: Mapping[str, str], body: bytes) -> Origin:
+        if b"one" in body:
+            raise KeyError("code")
+        return identify(subject, headers, body)
+
+    monkeypatch.setattr("services.intake.worker.identify", fails_at_the_first)
+    for id_ in ("one", "two"):
+        await publish(nats_client, structured(deploy(id_=id_)), STRUCTURED)
+    async with working(nats_client, jetstream_log, ask):
+        found = await outcomes(store, 2)
+    assert [outcome.result for outcome in found] == ["kept", "done"]
+    assert "the service failed at it (KeyError)" in found[0].why
 
 
 async def test_a_fault_of_the_engine_is_told_and_blocks_nothing(

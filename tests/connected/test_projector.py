@@ -96,6 +96,25 @@ async def test_a_record_is_in_the_tables_and_in_the_bucket(
         assert not projector.problems()
 
 
+async def test_a_record_that_no_table_could_keep_stops_nothing(
+    jetstream_log: JetStreamLog, nats_client: Connection, engine: Engine
+) -> None:
+    append, views, history, other = Appender(jetstream_log), Views(engine), History("vaos"), History("other")
+    await append(history.adopted(), history.deployed("v\0x"), history.noted("nobody can say \0 twice"))
+    attempt = Attempt(codec.VERSION, "vaos", START, MANAGER, "halt", "c-1", ("no \0",), reason="because \0")
+    await jetstream_log.note_attempt("vaos", codec.encode(attempt))
+    revision = await append(history.testing(), history.cut_over(), other.adopted())
+    projector = Projector(jetstream_log, engine, FlagBucket(nats_client.jetstream()), now, on_commit=views.notify)
+    async with running(projector):
+        assert await views.wait_for(revision, 10)
+        assert {row.id: row.phase for row in views.rollouts()} == {"vaos": "cutover", "other": "planned"}
+        assert any("nobody can say \ufffd twice" in line.says for line in views.audit("vaos")[0])
+        await until(lambda: bool(views.audit(outcome="refused")[0]))
+        (line,) = views.audit(outcome="refused")[0]
+        assert (line.says, line.reason) == ("halt was refused: no \ufffd", "because \ufffd")
+        assert (projector.problems(), views.stopped()) == ((), {})
+
+
 async def test_a_restart_goes_on_where_the_tables_stand(
     jetstream_log: JetStreamLog, nats_client: Connection, engine: Engine, tmp_path: Path
 ) -> None:

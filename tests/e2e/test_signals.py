@@ -100,10 +100,34 @@ def test_a_refused_deploy_fails_the_step_with_the_reason(service: ServiceProcess
     assert "the database is migrated" in refused.stderr
 
 
-def test_a_deploy_that_no_rollout_asks_for_is_no_failure(service: ServiceProcess) -> None:
-    done = cutover(service, "publish", "deployed", "--service", "billing", "--version", SHA)
-    assert done.returncode == 0
-    assert "matches no rollout" in done.stdout
+def test_a_deploy_that_no_plan_has_fails_the_step_until_one_has_it(service: ServiceProcess) -> None:
+    told = ("publish", "deployed", "--service", "api", "--version", SHA)
+    missed = cutover(service, *told, run="4711")
+    assert missed.returncode == 1
+    assert "No rollout takes this deploy" in missed.stderr
+    assert "matches no rollout: no plan deploys api in production" in missed.stderr
+    Release(service, small_plan())
+    assert cutover(service, *told, "--environment", "prod", run="4711").returncode == 1
+    found = cutover(service, *told, run="4711")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "report_deploy on small: revision 2" in found.stdout
+
+
+def test_a_deploy_that_its_rollout_asks_for_no_more_is_no_failure(service: ServiceProcess) -> None:
+    Release(service, small_plan()).do("cancel", reason="not now")
+    done = cutover(service, "publish", "deployed", "--service", "api", "--version", SHA)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rollout small is cancelled: its deploys are over" in done.stdout
+
+
+def test_the_same_deploy_told_by_hand_after_a_rollback_counts_again(service: ServiceProcess) -> None:
+    release, told = Release(service, small_plan()), ("publish", "deployed", "--service", "api", "--version", SHA)
+    assert "revision 2" in cutover(service, *told).stdout
+    release.do("roll_back", reason="errors")
+    again = cutover(service, *told)
+    assert "report_deploy on small: revision 4" in again.stdout, again
+    release.revision = 4
+    assert release.status()["phase"] == "code_deploy"
 
 
 def test_a_dry_run_prints_the_event_and_sends_nothing(service: ServiceProcess) -> None:

@@ -185,6 +185,8 @@ async def test_the_worst_window_for_a_minimum_is_the_smallest() -> None:
         (b"<html>", "a reading is a JSON object"),
         (b'{"name": "x\xff", "value": 1}', "a reading is a JSON object"),
         (b'{"value": 1}', "missing required field `name`"),
+        (rb'{"name": "x\u0000", "value": 1}', "a text holds the character U+0000"),
+        (rb'{"name": "x", "parts": {"a\u0000b": 1}}', "a text holds the character U+0000"),
     ],
 )
 def test_what_is_no_reading_is_said_in_words(data: bytes, words: str) -> None:

@@ -26,18 +26,19 @@ async def do(desk: Desk, rollout: str, command: c.Command, by: Actor = MANAGER) 
     assert isinstance(reply, Accepted), reply
 
 
-async def begun(desk: Desk, rollout: str) -> None:
+async def begun(desk: Desk, rollout: str, tester: str = VETERAN, actor: str = "account") -> None:
     """A rollout with a planned session of the tester."""
     plan = {
         "title": "A release",
         "toggles": {f"{rollout}_toggle": ""},
+        "actor": actor,
         "go_no_go": {"decided_by": ["Owner"]},
         "deploy": {"services": ["web"]},
         "testing": {"workflows": ["View it"]},
     }
     await do(desk, rollout, c.Adopt(plan=read_plan(plan, default_id=rollout)))
     at = (desk.flags.now + timedelta(hours=1)).isoformat()
-    await do(desk, rollout, c.ScheduleSession("s1", VETERAN, at=at))
+    await do(desk, rollout, c.ScheduleSession("s1", tester, at=at))
 
 
 @pytest.fixture
@@ -68,6 +69,26 @@ async def test_each_rollout_says_why_the_texts_cannot_be_read(desk: Desk, tester
             Noted(f"Tester {reference} was erased: what was said in their sessions cannot be read any more"),
         )
         assert last.who == FAY
+
+
+async def test_who_is_known_by_an_address_in_two_spellings_is_erased_under_both(
+    desk: Desk, testers: people.Testers
+) -> None:
+    await begun(desk, "one", "Jane@va.gov", "account")
+    await begun(desk, "two", "Jane@va.gov", "email")
+    references = {desk.vault.known("Jane@va.gov"), desk.vault.known("jane@va.gov")}
+    assert len(references - {""}) == 2
+    desk.refusal = Refusal("unavailable", ("the log cannot be reached",))
+    with pytest.raises(CannotErase):
+        await testers.erase("Jane@va.gov", FAY)
+    assert all(desk.vault.holds(reference) for reference in references)
+    desk.refusal = None
+    assert await testers.erase("Jane@va.gov", FAY) == Erased(True, ("one/s1", "two/s1"))
+    assert not any(desk.vault.holds(reference) for reference in references)
+    for rollout in ("one", "two"):
+        (fact,) = decode((await desk.log.read(rollout))[-1].data).facts
+        assert isinstance(fact, Noted)
+    assert await testers.erase("Jane@va.gov", FAY) == Erased(known=False)
 
 
 async def test_nothing_is_erased_while_a_window_cannot_be_closed(desk: Desk, testers: people.Testers) -> None:

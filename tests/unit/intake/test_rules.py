@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from events.facts import Phase
+from events.facts import Actor, DeployReported, Evidence, Phase, Record
 from events.plan.checks import check
 from events.plan.reading import read_plan
 from events.plan.schema import Deploy, GithubDeployment, Plan
 from events.signals import Deployed, Origin, Shown, Signal, TakenBack, Trouble
 from services.intake.cdevents import meaning, version_of
 from services.intake.cloudevents import structured as read
-from services.intake.rules import Orders, orders
-from services.intake.standing import Running, Standing
+from services.intake.rules import Orders, orders, says
+from services.intake.standing import Running, Standing, with_fact
 from services.intake.wrong import NotUnderstood
 from services.rollout import commands as c
 from tests.cdevents import TYPES, Example, cdevent, examples, structured
@@ -24,6 +25,8 @@ from tests.cdevents import TYPES, Example, cdevent, examples, structured
 PLAN = Plan(title="Small", id="small", deploy=Deploy(services=("api",)))
 RUNNING = Standing(PLAN, "cutover")
 EARLY, NOON, LATE = "2026-03-20T08:00:00Z", "2026-03-20T12:00:00Z", "2026-03-20T18:00:00Z"
+AHEAD = "2099-01-01T00:00:00Z"
+TOLD = datetime(2026, 3, 20, 20, 0, 5, 999_000, tzinfo=UTC)  # when we were told of it
 CHAIN = "4c8cb7dd-3448-41de-8768-eec704e2829b"
 
 
@@ -36,7 +39,7 @@ def deployed(version: str = "v1", id_: str = "1", time: str = "", **more: Any) -
 
 
 def asked(signal: Signal, standing: Standing = RUNNING) -> Orders:
-    return orders(signal, {"small": standing})
+    return orders(signal, {"small": standing}, TOLD)
 
 
 def ids(signal: Signal, standing: Standing = RUNNING) -> list[str]:
@@ -124,6 +127,20 @@ def test_the_version_is_that_of_the_package_url(artifact: str, version: str) -> 
     assert version_of(artifact) == version
 
 
+@pytest.mark.parametrize(
+    ("kind", "subject", "content"),
+    [
+        ("service.deployed", "api", {"environment": {"id": "production"}, "artifactId": "pkg:oci/api@v%00x"}),
+        ("artifact.published", "pkg:oci/api%00@v1", {}),
+    ],
+)
+def test_a_package_url_that_hides_what_no_database_keeps_is_not_understood(
+    kind: str, subject: str, content: dict[str, Any]
+) -> None:
+    with pytest.raises(NotUnderstood, match=r"U\+0000"):
+        said(cdevent(kind, subject, content))
+
+
 # -- deploys
 
 
@@ -169,13 +186,41 @@ def test_a_deploy_that_is_told_after_a_later_one_changes_nothing() -> None:
     assert (found.orders, found.why) == ((), "rollout small: told late, v2 was deployed after it")
 
 
+def test_a_clock_that_is_ahead_makes_nothing_later_than_when_we_were_told() -> None:
+    (order,) = asked(deployed("v1", time=AHEAD)).orders
+    assert order.command.evidence[0].time == "2026-03-20T20:00:05+00:00"
+    assert asked(deployed("v1", time=LATE)).orders[0].command.evidence[0].time == LATE
+    assert asked(deployed("v1", time="")).orders[0].command.evidence[0].time == ""
+    standing = Standing(
+        PLAN, "cutover", {"api": Running("v1", "2026-03-20T20:00:05+00:00")}, frozenset({("api", "v1")})
+    )
+    assert ids(deployed("v2", time="2026-03-20T20:00:05Z"), standing)
+    assert ids(TakenBack(came(time=AHEAD), service="api", environment="production"), standing)
+
+
+def test_what_runs_since_after_a_rollback_was_told_does_not_hide_it() -> None:
+    standing = Standing(PLAN, "cutover", {"api": Running("v2", AHEAD)})
+    signal = TakenBack(came(time=LATE), service="api", environment="production")
+    assert commands(asked(signal, standing)) == ["roll_back"]
+
+
+@pytest.mark.parametrize(("time", "known"), [(AHEAD, "2026-03-20T20:00:05+00:00"), (NOON, NOON), ("", ""), ("?", "?")])
+def test_what_runs_was_deployed_before_it_was_recorded(time: str, known: str) -> None:
+    fact = DeployReported("api", "production", "v1")
+    evidence = (Evidence("ci", time=time),)
+    record = Record(1, "small", 2, "", TOLD, Actor("ci", "ci"), "report_deploy", "d1", "", (fact,), evidence=evidence)
+    standing = with_fact(RUNNING, fact, record)
+    assert standing is not None
+    assert standing.running == {"api": Running("v1", known)}
+
+
 @pytest.mark.parametrize("phase", ["closed", "cancelled"])
 def test_deploys_after_the_end_ask_nothing_of_the_rollout(phase: Phase) -> None:
     assert asked(deployed(), Standing(PLAN, phase)).why == f"rollout small is {phase}: its deploys are over"
 
 
 def test_every_rollout_that_has_the_service_is_told() -> None:
-    found = orders(deployed(), {"one": RUNNING, "two": RUNNING, "other": Standing(Plan(title="Other"))})
+    found = orders(deployed(), {"one": RUNNING, "two": RUNNING, "other": Standing(Plan(title="Other"))}, TOLD)
     assert [order.rollout for order in found.orders] == ["one", "two"]
 
 
@@ -227,8 +272,41 @@ def test_an_incident_that_was_resolved_before_it_was_told_halts_nothing() -> Non
 
 def test_a_signal_that_names_its_rollout_is_about_that_one() -> None:
     signal = Trouble(came(), "two", of="/pager", about="i-1")
-    assert [o.rollout for o in orders(signal, {"one": RUNNING, "two": RUNNING}).orders] == ["two"]
-    assert not orders(signal, {"one": RUNNING}).orders
+    assert [o.rollout for o in orders(signal, {"one": RUNNING, "two": RUNNING}, TOLD).orders] == ["two"]
+    assert not orders(signal, {"one": RUNNING}, TOLD).orders
+
+
+GITHUB = {"api": GithubDeployment("example/monolith", "prod-eu")}
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        TakenBack(came(), "small", service="api", environment="staging"),
+        TakenBack(came(), "small", service="preview-api", environment="production"),
+        Trouble(came(), "small", of="/pager", about="i-1", environment="staging", service="api"),
+        Shown(came(chain=CHAIN), "small", kind="tests", about="smoke", environment="staging"),
+        deployed(rollout="small", environment="staging"),
+        deployed(rollout="small", service="preview-api"),
+    ],
+    ids=lambda signal: says(signal),
+)
+def test_a_signal_that_names_its_rollout_from_elsewhere_is_not_about_it(signal: Signal) -> None:
+    found = asked(signal, replace(RUNNING, chains=(CHAIN,)))
+    assert (found.orders, found.why[:18]) == ((), "matches no rollout")
+
+
+@pytest.mark.parametrize("environment", ["", "production", "prod-eu"])
+def test_a_signal_that_names_its_rollout_may_come_from_any_of_the_plans_environments(environment: str) -> None:
+    standing = Standing(replace(PLAN, deploy=Deploy(services=("api",), github=GITHUB)), "cutover")
+    other = Trouble(came(), "small", of="/pager", about="i-1", environment=environment, service="database")
+    tests = Shown(came(), "small", kind="tests", about="smoke", environment=environment)
+    back = TakenBack(came(), "small", service="service/api", environment=environment)
+    assert [commands(asked(signal, standing)) for signal in (other, tests, back)] == [
+        ["halt"],
+        ["record_evidence"],
+        ["roll_back"],
+    ]
 
 
 # -- evidence
