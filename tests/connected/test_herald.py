@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,39 @@ async def test_a_receiver_that_asks_for_rest_gets_it(desk: Desk, how: str, kind:
     first, second = [t for asked, t in zip(desk.there.asked, desk.there.times, strict=True) if asked == kind][:2]
     assert second - first >= 1.0
     assert (len(desk.there.issues), len(desk.there.posts)) == (1, 1)
+
+
+async def test_a_limit_that_asks_for_no_rest_is_still_tried_more_and_more_rarely(desk: Desk) -> None:
+    desk.there.mishaps["POST slack"] = [Mishap(429, (("retry-after", "0"),)) for _ in range(6)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald(first=0.03):
+        await desk.announced(2)
+    times = [t for asked, t in zip(desk.there.asked, desk.there.times, strict=True) if asked == "POST slack"]
+    rests = [later - earlier for earlier, later in pairwise(times)]
+    assert len(rests) == 6
+    assert all(rest >= 0.03 * 2**tries for tries, rest in enumerate(rests))
+
+
+async def test_whatever_goes_wrong_inside_the_herald_goes_on_and_tells_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("services.herald.herald.LONGEST", 0.3)
+    failures = ["once"]
+
+    def fails(request: Request) -> bool:
+        if isinstance(request.command, c.RecordDelivery) and failures:
+            failures.clear()
+            raise ValueError("nobody thought of this")
+        return False
+
+    desk.silent = fails
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald() as running:
+        found = await desk.announced(2)
+        assert not running.done()
+    assert [a.outcome for a in found] == ["sent", "sent"]
+    assert (len(desk.there.issues), len(desk.there.posts)) == (1, 1)
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == ["small/2/0/0 by github is put off for 0.3 s"]
 
 
 async def test_slacks_own_rate_limit_and_errors_are_in_the_body_of_a_200(desk: Desk) -> None:
