@@ -7,7 +7,7 @@ Source: the grammar of Prometheus 2 and 3 (https://prometheus.io/docs/prometheus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from events.plan.schema import Criterion
@@ -117,9 +117,32 @@ def _closing(found: list[Token], at: int, opening: str, closing: str) -> int:
     return len(found)
 
 
-def lasting(selector: str) -> bool:
-    """Whether its series are there all the time. ALERTS exist only while an alert is pending or firing."""
-    return not re.match(r"^ALERTS\b|^ALERTS_FOR_STATE\b", selector)
+def lasting(query: str) -> tuple[str, ...]:
+    """The series that the query reads and that are there all the time. ALERTS exist only while an alert is pending or
+    firing."""
+    return tuple(s for s in selectors(query) if not re.match(r"^ALERTS(_FOR_STATE)?\b", s))
+
+
+class Read(NamedTuple):
+    """The lasting series that a criterion reads: those that must be there, and those whose absence means 0."""
+
+    needed: tuple[str, ...]
+    may_be_unborn: tuple[str, ...] = ()
+
+
+def series_of(criterion: Criterion) -> Read:
+    """Where the plan says what absence means (a counter, `or vector(0)`) and names its traffic, the traffic's series
+    must be there instead."""
+    query = query_of(criterion)
+    values, traffic = lasting(query), lasting(criterion.traffic)
+    if criterion.traffic and (criterion.count or "vector(" in query):
+        return Read(traffic, tuple(s for s in values if s not in traffic))
+    return Read(tuple(dict.fromkeys((*values, *traffic))))
+
+
+def seen(series: Sequence[str], seconds: int) -> str:
+    """A query that finds something where each of these series has a sample in the last so many seconds."""
+    return " and ".join(f"count(count_over_time({each}[{seconds}s]))" for each in series)
 
 
 def query_of(criterion: Criterion) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from events.plan.schema import Criterion, Quantity
 from events.readings import Reading
-from services.analysis.judging import Bad, Sample, bad, judged, over_samples, over_span, quiet, stale, value_of
+from services.analysis.judging import Bad, Sample, bad, judged, over_samples, over_span, quiet, stale, unseen, value_of
 from services.analysis.measure import Measurer
 from services.analysis.prometheus import Answer, NoAnswer, Series
 from services.analysis.readings import MemoryReadings, NoReading, reading_of, take_reading
@@ -127,6 +127,28 @@ def test_age_and_traffic_are_said_in_words() -> None:
     few = quiet(answer(({}, 3.0)), Quantity(100))
     assert few is not None
     assert few.why == "there is too little traffic to judge: 3, at least 100 is needed"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "gap"),
+    [
+        ("pppp", None),
+        ("eeepeeep", None),
+        ("eeee", "12:00:00 to 2024-03-04 12:01:30"),
+        ("ppeeeepeeeeeeee", "12:00:50 to 2024-03-04 12:02:30"),
+        ("ppppppppppppeeeep", "12:05:50 to 2024-03-04 12:07:30"),
+    ],
+)
+def test_a_time_without_data_is_named_once_it_is_longer_than_the_plan_bears(kinds: str, gap: str | None) -> None:
+    one = Criterion(name="Errors", fresh=10)
+    looks = [look._replace(judged=look.judged._replace(verdict="inconclusive")) for look in samples(kinds, one)]
+    found = unseen(one, looks, AT)
+    assert found == (Bad("inconclusive", f"there is no data from 2024-03-04 {gap} UTC") if gap else None)
+
+
+def test_looks_that_went_wrong_are_that_error() -> None:
+    one = limit()
+    assert unseen(one, samples("ppep", one), AT) == Bad("error", "no answer")
 
 
 # -- published readings

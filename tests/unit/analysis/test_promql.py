@@ -55,3 +55,12 @@ def test_an_extreme_over_the_span_is_taken_apart() -> None:
     assert promql.over_time("max_over_time(a[SPAN:15s]) + max_over_time(b[SPAN:15s])") is None
     assert promql.over_time("max_over_time(sum(rate(a[SPAN]))[SPAN:15s])") is None
     assert promql.over_time("sum(rate(a[SPAN]))") is None
+
+
+def test_what_has_to_be_there_is_what_the_plan_does_not_say_is_0() -> None:
+    assert promql.series_of(Criterion(query='sum(a) / sum(b) + count(ALERTS{x="y"})')) == (("a", "b"), ())
+    assert promql.series_of(Criterion(query="sum(a) / sum(b)", traffic="sum(b) + c")) == (("a", "b", "c"), ())
+    assert promql.series_of(Criterion(query="(sum(a) or vector(0)) / sum(b)", traffic="sum(b)")) == (("b",), ("a",))
+    assert promql.series_of(Criterion(query="sum(a) or vector(0)")) == (("a",), ())
+    assert promql.series_of(Criterion(count="a", per_seconds=60, traffic="sum(b)")) == (("b",), ("a",))
+    assert promql.series_of(Criterion(count="a", per_seconds=60)) == (("a",), ())
