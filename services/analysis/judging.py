@@ -118,14 +118,13 @@ def unseen(criterion: Criterion, looks: Sequence[Sample], since: datetime) -> Ba
     return None
 
 
-def judged(criterion: Criterion, value: float, at: datetime) -> Sample:
-    """A good value, held against the limits. Without a limit it is recorded and passes."""
+def judged(criterion: Criterion, value: float, at: datetime, unit: str = "") -> Sample:
+    """A good value in the criterion's unit, held against the limits. Without a limit it is recorded and passes."""
+    found = Quantity(value, unit)
     if not criteria.has_limit(criterion):
-        said = shown(Quantity(value))
-        return Sample(
-            at, Judged("pass", "", f"{said} was measured; the plan sets no limit", Quantity(value)), good=True
-        )
-    return Sample(at, criteria.judge(criterion, Quantity(value)), good=True)
+        why = f"{shown(found)} was measured; the plan sets no limit"
+        return Sample(at, Judged("pass", "", why, found), good=True)
+    return Sample(at, criteria.judge(criterion, found), good=True)
 
 
 def over_samples(criterion: Criterion, samples: Sequence[Sample]) -> Judged | None:

@@ -229,6 +229,7 @@ class Measurer:
             wrong = None if there.judged.verdict == "pass" else Bad("inconclusive", f"traffic: {there.judged.why}")
         if wrong is None and at - since < timedelta(seconds=one.per_seconds):
             wrong = not_yet(at, since, one.per_seconds)
+        wrong = wrong or samples.other_unit(one, found)
         proof = (proofs.of_readings(one.name, one.reading, found, wrong.why if wrong else ""),)
         if wrong is not None:
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
@@ -236,7 +237,7 @@ class Measurer:
         if value is None:
             wrong = Bad("inconclusive", f"no whole window of {one.per} has a reading {one.reading!r} yet")
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
-        sample = judged(one, value, at)
+        sample = judged(one, value, at, found[-1].unit)
         return Taken(sample.judged, "", proof, sample.good)
 
     async def _result_by_readings(self, one: Question, rollout: str, since: datetime, until: datetime) -> Taken:

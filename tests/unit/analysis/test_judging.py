@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.plan.schema import Criterion, Quantity
 from events.readings import Reading
@@ -193,6 +194,42 @@ async def test_the_worst_window_for_a_minimum_is_the_smallest() -> None:
     visits = [reading(n, 1.0) for n in range(1, 61)]
     assert folded(one, visits, AT) == 10
     assert folded(one, [*visits[:20], *visits[28:]], AT) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "units", "why"),
+    [
+        (Quantity(5, "%"), ["s"], "the reading 'load' is measured in 's', the criterion in '%'"),
+        (Quantity(5, "s"), ["%"], "the reading 'load' is measured in '%', the criterion in 's'"),
+        (Quantity(5), ["s"], "the reading 'load' is measured in 's', the criterion in no unit"),
+        (Quantity(5, "s"), ["%", "s"], "the reading 'load' is measured in '%', the criterion in 's'"),
+        (None, ["%", "s"], "the reading 'load' is measured in '%' and 's': expected one unit"),
+        (None, ["", "s"], "the reading 'load' is measured in no unit and 's': expected one unit"),
+    ],
+)
+async def test_a_reading_in_another_unit_is_an_error_and_never_passes(
+    limit: Quantity | None, units: list[str], why: str
+) -> None:
+    one = Criterion(name="Load", below=limit, reading="load")
+    readings = [replace(reading(58 + n, 2.4), name="load", unit=unit) for n, unit in enumerate(units)]
+    assert await by_readings(one, *readings) == ("error", why)
+
+
+@pytest.mark.parametrize(
+    ("limit", "units", "why"),
+    [
+        (Quantity(5, "s"), ["s", "s"], "2.4 s keeps to below 5 s"),
+        (Quantity(5, "s"), ["", "s"], "2.4 s keeps to below 5 s"),  # a bare number is in the criterion's unit
+        (Quantity(5), [""], "2.4 keeps to below 5"),
+        (None, ["s"], "2.4 s was measured; the plan sets no limit"),
+    ],
+)
+async def test_a_reading_in_the_criterions_unit_is_judged_in_it(
+    limit: Quantity | None, units: list[str], why: str
+) -> None:
+    one = Criterion(name="Load", below=limit, reading="load")
+    readings = [replace(reading(58 + n, 2.4), name="load", unit=unit) for n, unit in enumerate(units)]
+    assert await by_readings(one, *readings) == ("pass", why)
 
 
 @pytest.mark.parametrize(
