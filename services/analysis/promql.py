@@ -27,6 +27,7 @@ _KEYWORDS = {"and", "or", "unless", "bool", "atan2", "inf", "nan"}
 _LABEL_LISTS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _SPAN = re.compile(r"\[\s*SPAN\s*(:[^\]]*)?\]")
+_AT_THE_EDGE = re.compile(r"@\s*(?:start|end)\s*\(\s*\)")
 _SUBQUERY = re.compile(
     r"^\s*(max|min|sum|avg|count)_over_time\s*\((?P<inner>.*)\[\s*SPAN\s*:\s*(?P<step>[0-9a-z]+)\]\s*\)\s*$", re.S
 )
@@ -64,15 +65,22 @@ def duration(text: str) -> float:
 
 
 def reach(query: str) -> int:
-    """How many seconds the query looks back by itself: its longest range and its longest offset, without SPAN."""
-    ranges, offsets = [0.0], [0.0]
-    found = tokens(query)
+    """How many seconds the query looks back by itself, without SPAN: a range or an offset behind brackets begins where
+    what is in them begins to look back, so nested ones add up."""
+    found = tokens(_AT_THE_EDGE.sub("", query))
+    open_brackets, operand = [0.0], 0.0  # the farthest look back in each open bracket; that of what was just read
     for n, token in enumerate(found):
         if token.kind == "range" and (text := token.text[1:-1].partition(":")[0].strip()) != "SPAN":
-            ranges.append(_seconds(text))
-        if token.text.lower() == "offset" and n + 1 < len(found):
-            offsets.append(_seconds(found[n + 1].text))
-    return round(max(ranges) + max(offsets))
+            operand += _seconds(text)
+        elif token.text.lower() == "offset" and n + 1 < len(found):
+            operand += _seconds(found[n + 1].text)
+        elif token.text == ")" and len(open_brackets) > 1:
+            operand = open_brackets.pop()
+        elif token.kind in ("name", "other"):
+            operand = 0.0
+            open_brackets += [0.0] if token.text == "(" else []
+        open_brackets[-1] = max(open_brackets[-1], operand)
+    return round(max(open_brackets))
 
 
 def _seconds(text: str) -> float:

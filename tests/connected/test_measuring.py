@@ -53,6 +53,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProc
             f'ten{{{VAOS},pod="a"}}': burst(10, T + HOUR),
             f"sparse{{{VAOS}}}": [(before + n * 60, 100.0 + min(9, max(0, n - 120))) for n in range(181)],
             f"earlier{{{VAOS}}}": burst(50, T - 700),
+            "just_before_total": [(at, 300.0 if at >= T - 200 else 0.0) for at, _ in steady],
             "requests_total": steady,
             "few_total": every(15, before, end, 0.01),
             "vaos_skipped": [(at, 0.0) for at, _ in steady],
@@ -139,6 +140,19 @@ async def test_errors_from_before_the_phase_do_not_count(measurer: Measurer) -> 
     early = await verdict(measurer, one, BEGAN + timedelta(minutes=9))
     assert early[0] == "inconclusive"
     assert "first 10 minutes" in early[1]
+
+
+NESTED = "max_over_time(sum(rate(just_before_total[5m]))[10m:30s])"
+
+
+@pytest.mark.parametrize("query", [NESTED, f"max_over_time({NESTED}[SPAN:30s])"])
+async def test_ranges_within_ranges_do_not_reach_back_before_the_phase_together(measurer: Measurer, query: str) -> None:
+    one = criterion(below=0.1, query=query)
+    early = await verdict(measurer, one, BEGAN + timedelta(seconds=640))
+    assert early[0] == "inconclusive"
+    assert "first 15 minutes" in early[1]
+    assert (await verdict(measurer, one, BEGAN + timedelta(seconds=1000)))[0] == "pass"
+    assert (await verdict(measurer, one))[0] == "pass"
 
 
 async def test_the_seeds_three_criteria_pass(measurer: Measurer) -> None:
