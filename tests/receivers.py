@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +25,7 @@ class Mishap(NamedTuple):
     body: str = ""  # in Latin-1
     done: bool = False
     hangs: float = 0.0  # seconds before anything is answered
+    drips: float = 0.0  # seconds between one byte of the body and the next
 
 
 class Receivers:
@@ -133,17 +134,21 @@ class Receivers:
                         mishap.status,
                         dict(mishap.headers),
                         mishap.body.encode("latin-1"),
+                        mishap.drips,
                     )
                 else:
                     self.close_connection = True
 
-            def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
+            def _send(self, status: int, headers: dict[str, str], data: bytes, drips: float = 0.0) -> None:
                 self.send_response(status)
                 for name, value in {"content-type": "application/json", **headers}.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with suppress(ConnectionError):  # whoever asked may have hung up
+                    for part in [data[n : n + 1] for n in range(len(data))] if drips else [data]:
+                        self.wfile.write(part)
+                        time.sleep(drips)
 
         return Handler
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -216,6 +217,38 @@ async def test_a_receiver_that_hangs_is_given_up_and_the_issue_it_opened_is_foun
         github, _slack = await desk.announced(2)
     assert len(desk.there.issues) == 1
     assert github.outcome == "sent"
+
+
+async def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "LIMIT", 0.3)
+    desk.there.mishaps["POST slack"] = [Mishap(200, body='{"ok": true}' + " " * 60, drips=0.1)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        _github, slack = await desk.announced(2, within=5)
+    assert slack.outcome == "sent"
+    first, second = [t for a, t in zip(desk.there.asked, desk.there.times, strict=True) if a == "POST slack"]
+    assert second - first < 2
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome, "MOST_BYTES", 100_000)
+    desk.there.mishaps["POST slack"] = [Mishap(200, body='{"ok": true}' + " " * 100_000)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        await desk.announced(2)
+    assert desk.there.asked.count("POST slack") == 2
+
+
+async def test_a_compressed_answer_is_read(desk: Desk) -> None:
+    said = gzip.compress(b'{"ok": true}').decode("latin-1")
+    desk.there.mishaps["POST slack"] = [Mishap(200, (("content-encoding", "gzip"),), said)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        _github, slack = await desk.announced(2)
+    assert slack.outcome == "sent"
+    assert desk.there.asked.count("POST slack") == 1
 
 
 LIMITS = {
