@@ -35,6 +35,7 @@ class Receivers:
         self.issues: list[dict[str, Any]] = []
         self.posts: list[dict[str, Any]] = []
         self.asked: list[str] = []
+        self.paths: list[str] = []
         self.times: list[float] = []
         self.mishaps: dict[str, list[Mishap]] = {"GET issues": [], "POST issues": [], "POST slack": []}
         self.slack_error = ""
@@ -68,7 +69,7 @@ class Receivers:
         """A request that is not disturbed."""
         if token != f"Bearer {TOKEN}" and "hook" not in path:
             return (401, {"message": "Bad credentials"}) if "issues" in path else (200, _slack("invalid_auth"))
-        if path == "/repos/va/team/issues":
+        if path in ("/repos/va/team/issues", "/repositories/7/issues"):
             return self._list(query) if method == "GET" else self._open(content)
         if path in ("/api/chat.postMessage", "/hook/T1/B1/secret"):
             return self._post(content)
@@ -99,6 +100,7 @@ class Receivers:
         kind = f"{method} {'issues' if path.endswith('/issues') else 'slack'}"
         with self._lock:
             self.asked.append(kind)
+            self.paths.append(path)
             self.times.append(time.monotonic())
             waiting = self.mishaps.get(kind)
             return waiting.pop(0) if waiting else None

@@ -338,6 +338,59 @@ async def test_what_no_other_try_would_change_is_kept_ready_to_paste(desk: Desk,
     assert github.text.startswith("VAOS V2 Prod: it fails\nLabels: vaos_v2_prod\n")
 
 
+MOVED = "set CUTOVER_GITHUB_REPOSITORY to the repository's new name"
+
+
+def moved(status: int, to: str) -> Mishap:
+    return Mishap(status, (("location", to),), '{"message": "Moved Permanently"}')
+
+
+@pytest.mark.parametrize("elsewhere", ["/repositories/7/issues", "{url}/repositories/7/issues"])
+@pytest.mark.parametrize("listing", [301, 307, 308])
+@pytest.mark.parametrize("opening", [307, 308])
+async def test_a_repository_that_has_moved_gets_its_issues_all_the_same(
+    desk: Desk, listing: int, opening: int, elsewhere: str
+) -> None:
+    to = elsewhere.format(url=desk.there.url)
+    desk.there.mishaps["GET issues"] = [moved(listing, to)]
+    desk.there.mishaps["POST issues"] = [moved(opening, to)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        github, _slack = await desk.announced(2)
+    (issue,) = desk.there.issues
+    assert (github.outcome, github.url) == ("sent", issue["html_url"])
+    assert desk.there.paths[:4] == ["/repos/va/team/issues", "/repositories/7/issues"] * 2
+
+
+async def test_the_token_is_never_sent_to_another_host(desk: Desk) -> None:
+    with receiving() as another:
+        desk.there.mishaps["GET issues"] = [moved(307, f"{another.url}/repos/va/team/issues")]
+        await desk.do(c.ReportIssue("it fails"))
+        async with desk.herald():
+            github, _slack = await desk.announced(2)
+        assert another.asked == []
+    assert (github.outcome, github.why) == ("not sent", f"answered 307: {MOVED}")
+
+
+@pytest.mark.parametrize(
+    "mishaps",
+    [
+        [moved(301, "/repositories/7/issues")],  # a POST would become a GET
+        [moved(307, "/repositories/7/issues"), moved(307, "/repos/va/team/issues")],
+        [moved(307, "http://[")],
+        [Mishap(308)],
+    ],
+)
+async def test_a_move_that_cannot_be_followed_says_what_to_do(desk: Desk, mishaps: list[Mishap]) -> None:
+    desk.there.mishaps["POST issues"] = mishaps
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        github, _slack = await desk.announced(2)
+    assert github.outcome == "not sent"
+    assert MOVED in github.why
+    assert desk.there.issues == []
+
+
 async def test_without_credentials_the_texts_are_kept_ready_to_paste(desk: Desk) -> None:
     desk.environ = {}
     revision = await desk.do(c.ReportIssue("it fails"))
