@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +25,7 @@ class Mishap(NamedTuple):
     body: str = ""  # in Latin-1
     done: bool = False
     hangs: float = 0.0  # seconds before anything is answered
+    drips: float = 0.0  # seconds between one byte of the body and the next
 
 
 class Receivers:
@@ -34,6 +35,7 @@ class Receivers:
         self.issues: list[dict[str, Any]] = []
         self.posts: list[dict[str, Any]] = []
         self.asked: list[str] = []
+        self.paths: list[str] = []
         self.times: list[float] = []
         self.mishaps: dict[str, list[Mishap]] = {"GET issues": [], "POST issues": [], "POST slack": []}
         self.slack_error = ""
@@ -67,7 +69,7 @@ class Receivers:
         """A request that is not disturbed."""
         if token != f"Bearer {TOKEN}" and "hook" not in path:
             return (401, {"message": "Bad credentials"}) if "issues" in path else (200, _slack("invalid_auth"))
-        if path == "/repos/va/team/issues":
+        if path in ("/repos/va/team/issues", "/repositories/7/issues"):
             return self._list(query) if method == "GET" else self._open(content)
         if path in ("/api/chat.postMessage", "/hook/T1/B1/secret"):
             return self._post(content)
@@ -98,6 +100,7 @@ class Receivers:
         kind = f"{method} {'issues' if path.endswith('/issues') else 'slack'}"
         with self._lock:
             self.asked.append(kind)
+            self.paths.append(path)
             self.times.append(time.monotonic())
             waiting = self.mishaps.get(kind)
             return waiting.pop(0) if waiting else None
@@ -133,17 +136,21 @@ class Receivers:
                         mishap.status,
                         dict(mishap.headers),
                         mishap.body.encode("latin-1"),
+                        mishap.drips,
                     )
                 else:
                     self.close_connection = True
 
-            def _send(self, status: int, headers: dict[str, str], data: bytes) -> None:
+            def _send(self, status: int, headers: dict[str, str], data: bytes, drips: float = 0.0) -> None:
                 self.send_response(status)
                 for name, value in {"content-type": "application/json", **headers}.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with suppress(ConnectionError):  # whoever asked may have hung up
+                    for part in [data[n : n + 1] for n in range(len(data))] if drips else [data]:
+                        self.wfile.write(part)
+                        time.sleep(drips)
 
         return Handler
 

@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 
 from events.facts import Verdict
@@ -101,14 +102,29 @@ def not_yet(at: datetime, since: datetime, window: int) -> Bad:
     return Bad("inconclusive", f"the first {length} since the step began are over at {whole:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def judged(criterion: Criterion, value: float, at: datetime) -> Sample:
-    """A good value, held against the limits. Without a limit it is recorded and passes."""
+def unseen(criterion: Criterion, looks: Sequence[Sample], since: datetime) -> Bad | None:
+    """The first time without data that is longer than the plan bears: `errors_in_a_row` times `every`, or, where looks
+    are rarer, two of them. A look that finds nothing says so of the `fresh` before it."""
+    wrong = [look.judged for look in looks if look.judged.verdict == "error"]
+    if wrong:
+        return Bad("error", wrong[0].why)
+    bears = timedelta(seconds=criterion.errors_in_a_row * criterion.every)
+    for good, run in groupby(looks, key=lambda look: look.good):
+        times = [look.at for look in run]
+        if not good and times[-1] - times[0] >= bears:
+            begin = max(since, times[0] - timedelta(seconds=criterion.fresh))
+            text = f"there is no data from {begin:%Y-%m-%d %H:%M:%S} to {times[-1]:%Y-%m-%d %H:%M:%S} UTC"
+            return Bad("inconclusive", text)
+    return None
+
+
+def judged(criterion: Criterion, value: float, at: datetime, unit: str = "") -> Sample:
+    """A good value in the criterion's unit, held against the limits. Without a limit it is recorded and passes."""
+    found = Quantity(value, unit)
     if not criteria.has_limit(criterion):
-        said = shown(Quantity(value))
-        return Sample(
-            at, Judged("pass", "", f"{said} was measured; the plan sets no limit", Quantity(value)), good=True
-        )
-    return Sample(at, criteria.judge(criterion, Quantity(value)), good=True)
+        why = f"{shown(found)} was measured; the plan sets no limit"
+        return Sample(at, Judged("pass", "", why, found), good=True)
+    return Sample(at, criteria.judge(criterion, found), good=True)
 
 
 def over_samples(criterion: Criterion, samples: Sequence[Sample]) -> Judged | None:

@@ -7,6 +7,7 @@ itself. Whatever goes wrong comes back as words, never as an exception; what was
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -19,13 +20,13 @@ from events.plan.numbers import shown
 from events.plan.schema import Criterion, Quantity, Question
 from events.readings import Reading
 from services.analysis import promql, proofs, samples
-from services.analysis.judging import Bad, Sample, judged, not_yet, over_span, stale, value_of
+from services.analysis.judging import Bad, Sample, judged, not_yet, over_span, stale, unseen, value_of
 from services.analysis.prometheus import Answer, NoAnswer, Prometheus
 from services.analysis.readings import TROUBLES, Kept
 from services.rollout.criteria import Judged
 
 CHUNK = 5_000  # points of one range question; the server allows 11,000
-LOOK_BACK = 86_400  # seconds in which the newest sample is looked for, to say how old it is
+LOOK_BACK = 86_400  # seconds, at least, in which the newest sample is looked for, to say how old it is
 
 
 class Taken(NamedTuple):
@@ -59,11 +60,14 @@ class Measurer:
 
     async def over(self, one: Criterion, rollout: str, since: datetime, until: datetime) -> Taken:
         """The criterion over the full span [since, until): what a promotion rests on."""
-        query = promql.query_of(one)
-        if one.reading or promql.has_span(query):
-            return await self.now(one, rollout, since, until)
+        if one.reading:
+            return await self._by_readings(one, rollout, since, until)
         one, wrong = await self._with_baseline(one, since, until)
-        return await self._range(one, since, until) if wrong is None else _failed(one, wrong)
+        if wrong is not None:
+            return _failed(one, wrong)
+        look = self._instant if promql.has_span(promql.query_of(one)) else self._range
+        taken = await look(one, since, until)
+        return await self._all_seen(one, since, until, taken) if taken.judged.verdict == "pass" else taken
 
     async def result(self, one: Question, rollout: str, since: datetime, until: datetime) -> Taken:
         """A result: one number, or a number for each value of a label."""
@@ -75,7 +79,7 @@ class Measurer:
         answer = await self._ask(query, until)
         found = samples.listed(answer, one.by) if one.by else value_of(answer)
         if one.by and isinstance(found, Bad) and isinstance(answer, Answer) and not answer.series:
-            fresh = await self._stale(one.query, until, Criterion().fresh)
+            fresh = await self._not_fresh(Criterion(query=one.query), since, until)
             found = "none" if fresh is None else fresh
         if isinstance(found, Bad):
             return Taken(
@@ -96,7 +100,7 @@ class Measurer:
         if too_soon is not None:
             return _failed(one, too_soon, template)
         answer, old, there = await asyncio.gather(
-            self._ask(query, at), self._not_fresh(one, at), self._ask(traffic, at) if traffic else _nothing()
+            self._ask(query, at), self._not_fresh(one, since, at), self._ask(traffic, at) if traffic else _nothing()
         )
         sample = samples.sample_of(one, answer, old, there, at)
         evidence = [proofs.of_answer(one.name, query, answer, sample.judged.why, verdict=sample.judged)]
@@ -118,6 +122,26 @@ class Measurer:
         found = over_span(one, [*looks, Sample(until, last.judged, last.good)])
         proof = proofs.of_points(one, query, looks, found)
         return Taken(found, query, (*last.evidence, proof), good=found.verdict in ("pass", "fail"))
+
+    async def _all_seen(self, one: Criterion, since: datetime, until: datetime, taken: Taken) -> Taken:
+        """What was taken, if data was there over the full span: however many looks that would be, few questions."""
+        needed = promql.series_of(one).needed
+        if not needed:
+            return taken
+        query, seconds = promql.seen(needed, one.fresh), (until - since).total_seconds()
+        step = float(max(one.every, math.ceil(seconds / (CHUNK - 1))))
+        answers = await self.points(query, since.timestamp(), until.timestamp(), step)
+        if isinstance(answers, NoAnswer):
+            return taken._replace(judged=Judged("error", "", str(answers)), good=False)
+        looks = samples.samples_of(Criterion(name=one.name), answers, since, until, step)
+        wrong = unseen(one, looks, since)
+        if wrong is None:
+            found = Judged("pass", "", "data was there all the time")
+            return taken._replace(evidence=(*taken.evidence, proofs.of_points(one, query, looks, found)))
+        found = Judged(wrong.verdict, "", wrong.why, taken.judged.value)
+        said = f"{shown(found.value)}; {wrong.why}" if found.value is not None else ""
+        proof = proofs.of_points(one, query, looks, found)
+        return Taken(found, taken.query, (*taken.evidence, proof), said=said)
 
     async def points(
         self, query: str, begin: float, end: float, step: float, done: Callable[[float], None] = lambda _share: None
@@ -146,32 +170,37 @@ class Measurer:
             return one, value
         return replace(one, than=Quantity(value)), None
 
-    async def _not_fresh(self, one: Criterion, at: datetime) -> Bad | None:
-        """Whether the newest sample is too old. Where the plan says what absence means (a counter, `or vector(0)`)
-        and names its traffic, the traffic's samples must be fresh instead."""
-        query = promql.query_of(one)
-        told = bool(one.traffic) and (bool(one.count) or "vector(" in query)
-        asked = [one.traffic] if told else [query, *([one.traffic] if one.traffic else [])]
-        found = await asyncio.gather(*(self._stale(text, at, one.fresh) for text in asked))
-        return next((wrong for wrong in found if wrong is not None), None)
+    async def _not_fresh(self, one: Criterion, since: datetime, at: datetime) -> Bad | None:
+        """Whether the newest sample of any series is too old: one that lives does not vouch for another."""
+        needed, may_be_unborn = promql.series_of(one)
+        asked = [self._stale(needed, since, at, one.fresh)] if needed else []
+        asked += [self._stale((each,), since, at, one.fresh, unborn_is_fine=True) for each in may_be_unborn]
+        return next((wrong for wrong in await asyncio.gather(*asked) if wrong is not None), None)
 
-    async def _stale(self, query: str, at: datetime, fresh: int) -> Bad | None:
-        series = [s for s in promql.selectors(query) if promql.lasting(s)]
-        if not series:
-            return None
-        seen = " or ".join(f"count(count_over_time({s}[{fresh}s]))" for s in series)
-        answer = await self._ask(seen, at)
+    async def _stale(
+        self, series: Sequence[str], since: datetime, at: datetime, fresh: int, *, unborn_is_fine: bool = False
+    ) -> Bad | None:
+        answer = await self._ask(promql.seen(series, fresh), at)
         if isinstance(answer, NoAnswer):
             return Bad("error", str(answer))
         if answer.series:
             return None
-        ages = await asyncio.gather(*(self._newest(s, at) for s in series))
-        return stale(max((age for age in ages if age is not None), default=None), at, fresh)
+        newest: list[datetime] = []
+        for found in await asyncio.gather(*(self._newest(each, since, at) for each in series)):
+            if isinstance(found, Bad):
+                return found
+            newest += [found] if found is not None else []
+        if len(newest) < len(series):
+            return None if unborn_is_fine else stale(None, at, fresh)
+        return stale(min(newest), at, fresh)
 
-    async def _newest(self, selector: str, at: datetime) -> datetime | None:
-        answer = await self._ask(f"max(max_over_time(timestamp({selector})[{LOOK_BACK}s:60s]))", at)
-        value = value_of(answer)
-        return None if isinstance(value, Bad) else datetime.fromtimestamp(value, UTC)
+    async def _newest(self, selector: str, since: datetime, at: datetime) -> datetime | Bad | None:
+        """When it was seen last, in a day or since the step began; None: not at all."""
+        back = max(LOOK_BACK, int((at - since).total_seconds()))
+        value = value_of(await self._ask(f"max(max_over_time(timestamp({selector})[{back}s:60s]))", at))
+        if isinstance(value, Bad):
+            return None if value.verdict == "inconclusive" else value
+        return datetime.fromtimestamp(value, UTC)
 
     async def _ask(self, query: str, at: datetime) -> Answer | NoAnswer:
         return await self._answer(lambda server: server.query(query, at))
@@ -200,6 +229,7 @@ class Measurer:
             wrong = None if there.judged.verdict == "pass" else Bad("inconclusive", f"traffic: {there.judged.why}")
         if wrong is None and at - since < timedelta(seconds=one.per_seconds):
             wrong = not_yet(at, since, one.per_seconds)
+        wrong = wrong or samples.other_unit(one, found)
         proof = (proofs.of_readings(one.name, one.reading, found, wrong.why if wrong else ""),)
         if wrong is not None:
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
@@ -207,7 +237,7 @@ class Measurer:
         if value is None:
             wrong = Bad("inconclusive", f"no whole window of {one.per} has a reading {one.reading!r} yet")
             return Taken(Judged(wrong.verdict, "", wrong.why), "", proof)
-        sample = judged(one, value, at)
+        sample = judged(one, value, at, found[-1].unit)
         return Taken(sample.judged, "", proof, sample.good)
 
     async def _result_by_readings(self, one: Question, rollout: str, since: datetime, until: datetime) -> Taken:

@@ -7,7 +7,7 @@ Source: the grammar of Prometheus 2 and 3 (https://prometheus.io/docs/prometheus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from events.plan.schema import Criterion
@@ -27,6 +27,7 @@ _KEYWORDS = {"and", "or", "unless", "bool", "atan2", "inf", "nan"}
 _LABEL_LISTS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _SPAN = re.compile(r"\[\s*SPAN\s*(:[^\]]*)?\]")
+_AT_THE_EDGE = re.compile(r"@\s*(?:start|end)\s*\(\s*\)")
 _SUBQUERY = re.compile(
     r"^\s*(max|min|sum|avg|count)_over_time\s*\((?P<inner>.*)\[\s*SPAN\s*:\s*(?P<step>[0-9a-z]+)\]\s*\)\s*$", re.S
 )
@@ -64,15 +65,22 @@ def duration(text: str) -> float:
 
 
 def reach(query: str) -> int:
-    """How many seconds the query looks back by itself: its longest range and its longest offset, without SPAN."""
-    ranges, offsets = [0.0], [0.0]
-    found = tokens(query)
+    """How many seconds the query looks back by itself, without SPAN: a range or an offset behind brackets begins where
+    what is in them begins to look back, so nested ones add up."""
+    found = tokens(_AT_THE_EDGE.sub("", query))
+    open_brackets, operand = [0.0], 0.0  # the farthest look back in each open bracket; that of what was just read
     for n, token in enumerate(found):
         if token.kind == "range" and (text := token.text[1:-1].partition(":")[0].strip()) != "SPAN":
-            ranges.append(_seconds(text))
-        if token.text.lower() == "offset" and n + 1 < len(found):
-            offsets.append(_seconds(found[n + 1].text))
-    return round(max(ranges) + max(offsets))
+            operand += _seconds(text)
+        elif token.text.lower() == "offset" and n + 1 < len(found):
+            operand += _seconds(found[n + 1].text)
+        elif token.text == ")" and len(open_brackets) > 1:
+            operand = open_brackets.pop()
+        elif token.kind in ("name", "other"):
+            operand = 0.0
+            open_brackets += [0.0] if token.text == "(" else []
+        open_brackets[-1] = max(open_brackets[-1], operand)
+    return round(max(open_brackets))
 
 
 def _seconds(text: str) -> float:
@@ -117,9 +125,32 @@ def _closing(found: list[Token], at: int, opening: str, closing: str) -> int:
     return len(found)
 
 
-def lasting(selector: str) -> bool:
-    """Whether its series are there all the time. ALERTS exist only while an alert is pending or firing."""
-    return not re.match(r"^ALERTS\b|^ALERTS_FOR_STATE\b", selector)
+def lasting(query: str) -> tuple[str, ...]:
+    """The series that the query reads and that are there all the time. ALERTS exist only while an alert is pending or
+    firing."""
+    return tuple(s for s in selectors(query) if not re.match(r"^ALERTS(_FOR_STATE)?\b", s))
+
+
+class Read(NamedTuple):
+    """The lasting series that a criterion reads: those that must be there, and those whose absence means 0."""
+
+    needed: tuple[str, ...]
+    may_be_unborn: tuple[str, ...] = ()
+
+
+def series_of(criterion: Criterion) -> Read:
+    """Where the plan says what absence means (a counter, `or vector(0)`) and names its traffic, the traffic's series
+    must be there instead."""
+    query = query_of(criterion)
+    values, traffic = lasting(query), lasting(criterion.traffic)
+    if criterion.traffic and (criterion.count or "vector(" in query):
+        return Read(traffic, tuple(s for s in values if s not in traffic))
+    return Read(tuple(dict.fromkeys((*values, *traffic))))
+
+
+def seen(series: Sequence[str], seconds: int) -> str:
+    """A query that finds something where each of these series has a sample in the last so many seconds."""
+    return " and ".join(f"count(count_over_time({each}[{seconds}s]))" for each in series)
 
 
 def query_of(criterion: Criterion) -> str:

@@ -14,6 +14,7 @@ from events.readings import Reading
 from projections.windows import fold, windows
 from services.analysis.judging import Bad, Sample, bad, judged, quiet, value_of
 from services.analysis.prometheus import Answer, NoAnswer
+from services.rollout import criteria
 
 MOST_KINDS = 20  # values of a label listed
 
@@ -31,6 +32,23 @@ def sample_of(
         return bad(at, few)
     assert not isinstance(value, Bad)
     return judged(one, value, at)
+
+
+def other_unit(one: Criterion, readings: Sequence[Reading]) -> Bad | None:
+    """Whether a reading is in another unit than the limits, or, where there are none, than the other readings. A bare
+    number is taken to be in the criterion's unit already."""
+    units = {reading.unit for reading in readings if reading.value is not None}
+    expected = criteria.unit_of(one)
+    other = sorted(units - {"", expected})
+    if criteria.has_limit(one):
+        wrong = f"in {other[0]!r}, the criterion in {_unit(expected)}" if other else ""
+    else:
+        wrong = f"in {' and '.join(_unit(unit) for unit in sorted(units))}: expected one unit" if len(units) > 1 else ""
+    return Bad("error", f"the reading {one.reading!r} is measured {wrong}") if wrong else None
+
+
+def _unit(unit: str) -> str:
+    return repr(unit) if unit else "no unit"
 
 
 def folded(one: Criterion, readings: Sequence[Reading], since: datetime) -> float | None:

@@ -18,6 +18,7 @@ from services.herald.outcome import Again, NotSent, Outcome, Sent, asked, refuse
 from services.herald.wording import body, marker, title
 
 PAGES = 10  # of 100 issues each that are looked through
+MOVED = "set CUTOVER_GITHUB_REPOSITORY to the repository's new name"
 SKEW = timedelta(hours=1)  # our clock and theirs may differ
 
 
@@ -26,7 +27,7 @@ class GitHub:
 
     def __init__(self, client: httpx.AsyncClient, url: str, token: str, repository: str) -> None:
         self._client = client
-        self._issues = f"{url.rstrip('/')}/repos/{repository}/issues"
+        self._issues = httpx.URL(f"{url.rstrip('/')}/repos/{repository}/issues")
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/vnd.github+json",
@@ -68,15 +69,32 @@ class GitHub:
 
     async def _ask(self, method: str, **request: Any) -> Any:
         """The answer's JSON, or what its absence means."""
-        response = await asked(self._client, method, self._issues, headers=self._headers, **request)
+        response = await asked(self._client, method, str(self._issues), headers=self._headers, **request)
+        if isinstance(response, httpx.Response) and (moved := self._moved(method, response)):
+            response = await asked(self._client, method, moved, headers=self._headers, **request)
         if isinstance(response, Again):
             return response
+        if response.is_redirect:
+            return refused(response, MOVED)
         data = _json(response)
         if not response.is_success:
             says = str(data.get("message", "")) if isinstance(data, dict) else ""
             return refused(response, f"GitHub says {says!r}" if says else "")
         expected = isinstance(data, list if method == "GET" else dict)
         return data if expected else NotSent(f"answered {response.status_code}, but not as GitHub does")
+
+    def _moved(self, method: str, response: httpx.Response) -> str:
+        """Where the repository is now, on the same host, for no other may see the token; "" where there is no such
+        place, or another method would have to be used there."""
+        if response.status_code not in ((301, 307, 308) if method == "GET" else (307, 308)):
+            return ""
+        try:
+            there = self._issues.join(response.headers.get("location", ""))
+        except httpx.InvalidURL:
+            return ""
+        here = self._issues
+        same = (there.scheme, there.host, there.port) == (here.scheme, here.host, here.port) and there != here
+        return str(there) if same else ""
 
 
 def _json(response: httpx.Response) -> Any:

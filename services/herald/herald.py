@@ -32,6 +32,7 @@ SETTINGS = {
     "slack": "set CUTOVER_SLACK_TOKEN or CUTOVER_SLACK_WEBHOOK",
 }
 FIRST, LONGEST = 1.0, 300.0  # seconds between tries, doubled each time
+DOUBLINGS = 10  # at most: a day of tries must not make a number that no clock takes
 GIVE_UP = 86_400.0  # seconds of trying, after which the text waits for a person
 STALE = 86_400.0  # news older than this is news no more
 LOOK = 0.2
@@ -124,6 +125,7 @@ class Herald:
                 self._troubled.works(debt.rollout, debt.key)
 
     async def _settle(self, owed: Owed, debt: Debt) -> None:
+        """Send it unless that is done, write down what became of it, and it is owed no more."""
         issue = owed.issue(debt)
         if debt.outcome is None:
             debt.outcome = await self._delivered(owed, debt, issue)
@@ -150,7 +152,7 @@ class Herald:
             return outcome
         if time.monotonic() - debt.known_since > GIVE_UP:
             return NotSent(f"tried for over a day: {outcome.why}")
-        wait = outcome.after if outcome.after is not None else min(self._first * 2**debt.tries, LONGEST)
+        wait = rest_of(outcome, debt.tries, self._first)
         logger.warning("%s not told to %s: %s; again in %g s", debt.message.cause, debt.channel, outcome.why, wait)
         debt.later(wait)
         if outcome.after is not None:
@@ -171,6 +173,14 @@ class Herald:
         logger.warning("what became of %s is not recorded: %s", debt.message.cause, "; ".join(reply.reasons))
         debt.later(max(self._first, LOOK))
         return reply.code not in ("unavailable", "stopped")  # otherwise the log has another outcome of it already
+
+
+def rest_of(outcome: Again, tries: int, first: float) -> float:
+    """Seconds until the next try: what the receiver asks for, and never less than twice the last one's up to LONGEST.
+
+    A receiver may well ask for 0 (its clock is behind ours, its window ends just now) and go on refusing.
+    """
+    return max(outcome.after or 0.0, min(first * 2.0 ** min(tries, DOUBLINGS), LONGEST))
 
 
 async def _sent(receiver: Receiver, debt: Debt, issue: str) -> Outcome:

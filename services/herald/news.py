@@ -30,6 +30,9 @@ _ANNOUNCED: dict[str, tuple[type, ...]] = {
     "windows": (f.WindowOpened, f.WindowClosed),
     "reminders": (f.Reminded,),
 }
+QUERY = "Query"
+"""The label of what is no text of people, and stands as it is."""
+
 _FIRST_LINE = 120  # characters of a title
 
 
@@ -119,7 +122,7 @@ def _breach(after: Rollout, record: Record, fact: f.VerdictRecorded) -> Iterator
     yield "Measured", f"{fact.since:%Y-%m-%d %H:%M} to {fact.until:%Y-%m-%d %H:%M} UTC"
     query = next((e.query for e in record.evidence if e.query), criterion.query or criterion.count)
     if query:
-        yield "Query", f"`{query}`"
+        yield QUERY, query
     if criterion.dashboard:
         yield "Dashboard", criterion.dashboard
     yield from (("", sentence(fact, {})) for fact in record.facts if isinstance(fact, (f.Halted, f.ExposureSet)))

@@ -6,6 +6,7 @@ receiver says, or later and later.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ import httpx
 
 from services.herald.news import Message
 
-LIMIT = 10.0  # seconds for one request
+LIMIT = 10.0  # seconds for one request and its whole answer
+MOST_BYTES = 16 * 1024 * 1024  # of an answer: a hundred issues of the longest kind fit
 LONGEST = 3600.0  # seconds that a receiver may make us wait
 SECONDARY = 60.0  # seconds where a limit names no time: what GitHub asks for in that case
 _LATER = (408, 425)
@@ -53,14 +55,27 @@ class Receiver(Protocol):
 
 
 async def asked(client: httpx.AsyncClient, method: str, url: str, **request: object) -> httpx.Response | Again:
-    """One request; a lost connection or a silent receiver is worth another try. The URL is never named: it may be
-    a secret (a webhook's is)."""
+    """One request, answered in full within the limit; a lost connection or a silent receiver is worth another try. The
+    URL is never named: it may be a secret (a webhook's is)."""
     try:
-        return await client.request(method, url, timeout=LIMIT, **request)  # type: ignore[arg-type]
-    except httpx.TimeoutException as error:
+        async with asyncio.timeout(LIMIT), client.stream(method, url, timeout=LIMIT, **request) as response:  # type: ignore[arg-type]
+            return await _read(response)
+    except (TimeoutError, httpx.TimeoutException) as error:
         return Again(f"no answer within {LIMIT:g} s ({type(error).__name__})")
     except httpx.TransportError as error:
         return Again(f"the connection failed ({type(error).__name__})")
+
+
+async def _read(response: httpx.Response) -> httpx.Response | Again:
+    """The answer with its body; no receiver of ours has more to say than so many bytes."""
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            return Again(f"answered {response.status_code} with more than {MOST_BYTES} bytes")
+    headers = [(name, value) for name, value in response.headers.multi_items() if name != "content-encoding"]
+    return httpx.Response(response.status_code, headers=headers, content=b"".join(parts))
 
 
 def refused(response: httpx.Response, says: str = "") -> Again | NotSent:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 
-from services.herald.news import Line, Message
+from projections.report.document import web_address
+from projections.report.markdown import escaped
+from services.herald.news import QUERY, Line, Message
 
 BODY = 60_000  # characters; GitHub takes 65,536
 POST = 3_500  # characters; Slack cuts at 4,000 where it shows them
 _EVERYBODY = {"@here": "<!here>", "@channel": "<!channel>", "@everyone": "<!everyone>"}
-_AT = re.compile(r"(?<![\w`])@(?=\w)")
+_AT = re.compile(r"@(?=\w)")
 _QUIET = "@\u200b"  # a zero-width space behind it: reads the same, calls nobody
+_REFERS = re.compile(r"(&#64;(?=\w)|\\#(?=\d)|\bGH-(?=\d))")  # GitHub sees these once the Markdown is read
 _GROUP_ID = re.compile(r"S[A-Z0-9]{6,}")
 
 
@@ -36,8 +39,23 @@ def body(message: Message) -> str:
 
 def _markdown(line: Line) -> str:
     label, text = line
-    safe = _AT.sub(_QUIET, text.replace("<!--", "<! --"))
+    safe = _fenced(text) if label == QUERY else _literal(text)
     return f"- **{label}**: {safe}" if label else f"{safe}\n"
+
+
+def _literal(text: str) -> str:
+    """Markdown that reads as this text; a link only where it is an address and nothing else."""
+    if address := web_address(text):
+        return f"<{address}>"
+    return "\n".join(_REFERS.sub("\\1\u200b", escaped(line)) for line in text.splitlines())
+
+
+def _fenced(code: str) -> str:
+    """Code in one line, between more backticks than stand anywhere in it; never with a marker of ours in it."""
+    line = " ".join(code.replace("<!--", "<! --").split())
+    fence = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    edge = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{edge}{line}{edge}{fence}"
 
 
 def post(message: Message, issue: str = "") -> str:
@@ -65,7 +83,8 @@ def mention(notify: str) -> str:
 
 def _row(line: Line) -> str:
     label, text = line
-    return f"{label}: {_escaped(text)}" if label else _escaped(text)
+    said = f"`{_escaped(text)}`" if label == QUERY else _escaped(text)
+    return f"{label}: {said}" if label else said
 
 
 def _escaped(text: str) -> str:

@@ -32,6 +32,13 @@ def has_limit(criterion: Criterion) -> bool:
     return any(limit is not None for limit in limits) or (bool(c.trend) and c.than is not None)
 
 
+def unit_of(criterion: Criterion) -> str:
+    """The unit of its limits; "" where they, or it, have none."""
+    c = criterion
+    limits = (c.below, c.above, c.at_most, c.at_least, c.stop_above, c.stop_below, c.than)
+    return next((q.unit for q in (*limits, *(c.between or ())) if q is not None and q.unit), "")
+
+
 def judge_words(criterion: Criterion, value: str) -> Judged:
     """The verdict on a value as a person writes it ("7", "3.2 s", "no data"). Raises ValueError on other words."""
     plain = value.strip().lower()
@@ -101,14 +108,12 @@ def _follows(c: Criterion, v: Quantity, than: Quantity) -> bool:
 
 def _in_unit_of(criterion: Criterion, value: Quantity) -> Quantity:
     """The value in the criterion's unit; a bare number is taken to be in it already."""
-    c = criterion
-    limits = (c.below, c.above, c.at_most, c.at_least, c.stop_above, c.stop_below, c.than)
-    units = [q.unit for q in (*limits, *(c.between or ())) if q is not None and q.unit]
-    if not units or value.unit == units[0]:
+    unit = unit_of(criterion)
+    if not unit or value.unit == unit:
         return value
     if value.unit:
-        raise ValueError(f"{c.name!r} is measured in {units[0]!r}, found {shown(value)!r}")
-    return Quantity(value.value, units[0])
+        raise ValueError(f"{criterion.name!r} is measured in {unit!r}, found {shown(value)!r}")
+    return Quantity(value.value, unit)
 
 
 def _kept(c: Criterion) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +219,38 @@ async def test_a_receiver_that_hangs_is_given_up_and_the_issue_it_opened_is_foun
     assert github.outcome == "sent"
 
 
+async def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "LIMIT", 0.3)
+    desk.there.mishaps["POST slack"] = [Mishap(200, body='{"ok": true}' + " " * 60, drips=0.1)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        _github, slack = await desk.announced(2, within=5)
+    assert slack.outcome == "sent"
+    first, second = [t for a, t in zip(desk.there.asked, desk.there.times, strict=True) if a == "POST slack"]
+    assert second - first < 2
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome, "MOST_BYTES", 100_000)
+    desk.there.mishaps["POST slack"] = [Mishap(200, body='{"ok": true}' + " " * 100_000)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        await desk.announced(2)
+    assert desk.there.asked.count("POST slack") == 2
+
+
+async def test_a_compressed_answer_is_read(desk: Desk) -> None:
+    said = gzip.compress(b'{"ok": true}').decode("latin-1")
+    desk.there.mishaps["POST slack"] = [Mishap(200, (("content-encoding", "gzip"),), said)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        _github, slack = await desk.announced(2)
+    assert slack.outcome == "sent"
+    assert desk.there.asked.count("POST slack") == 1
+
+
 LIMITS = {
     "429 with Retry-After": Mishap(429, (("retry-after", "1"),)),
     "a secondary rate limit": Mishap(403, (("retry-after", "1"),), '{"message": "secondary rate limit"}'),
@@ -235,6 +269,39 @@ async def test_a_receiver_that_asks_for_rest_gets_it(desk: Desk, how: str, kind:
     first, second = [t for asked, t in zip(desk.there.asked, desk.there.times, strict=True) if asked == kind][:2]
     assert second - first >= 1.0
     assert (len(desk.there.issues), len(desk.there.posts)) == (1, 1)
+
+
+async def test_a_limit_that_asks_for_no_rest_is_still_tried_more_and_more_rarely(desk: Desk) -> None:
+    desk.there.mishaps["POST slack"] = [Mishap(429, (("retry-after", "0"),)) for _ in range(6)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald(first=0.03):
+        await desk.announced(2)
+    times = [t for asked, t in zip(desk.there.asked, desk.there.times, strict=True) if asked == "POST slack"]
+    rests = [later - earlier for earlier, later in pairwise(times)]
+    assert len(rests) == 6
+    assert all(rest >= 0.03 * 2**tries for tries, rest in enumerate(rests))
+
+
+async def test_whatever_goes_wrong_inside_the_herald_goes_on_and_tells_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("services.herald.herald.LONGEST", 0.3)
+    failures = ["once"]
+
+    def fails(request: Request) -> bool:
+        if isinstance(request.command, c.RecordDelivery) and failures:
+            failures.clear()
+            raise ValueError("nobody thought of this")
+        return False
+
+    desk.silent = fails
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald() as running:
+        found = await desk.announced(2)
+        assert not running.done()
+    assert [a.outcome for a in found] == ["sent", "sent"]
+    assert (len(desk.there.issues), len(desk.there.posts)) == (1, 1)
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == ["small/2/0/0 by github is put off for 0.3 s"]
 
 
 async def test_slacks_own_rate_limit_and_errors_are_in_the_body_of_a_200(desk: Desk) -> None:
@@ -269,6 +336,59 @@ async def test_what_no_other_try_would_change_is_kept_ready_to_paste(desk: Desk,
     assert (github.outcome, slack.outcome) == ("not sent", "sent")
     assert github.why == f"answered {status}: GitHub says 'No'"
     assert github.text.startswith("VAOS V2 Prod: it fails\nLabels: vaos_v2_prod\n")
+
+
+MOVED = "set CUTOVER_GITHUB_REPOSITORY to the repository's new name"
+
+
+def moved(status: int, to: str) -> Mishap:
+    return Mishap(status, (("location", to),), '{"message": "Moved Permanently"}')
+
+
+@pytest.mark.parametrize("elsewhere", ["/repositories/7/issues", "{url}/repositories/7/issues"])
+@pytest.mark.parametrize("listing", [301, 307, 308])
+@pytest.mark.parametrize("opening", [307, 308])
+async def test_a_repository_that_has_moved_gets_its_issues_all_the_same(
+    desk: Desk, listing: int, opening: int, elsewhere: str
+) -> None:
+    to = elsewhere.format(url=desk.there.url)
+    desk.there.mishaps["GET issues"] = [moved(listing, to)]
+    desk.there.mishaps["POST issues"] = [moved(opening, to)]
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        github, _slack = await desk.announced(2)
+    (issue,) = desk.there.issues
+    assert (github.outcome, github.url) == ("sent", issue["html_url"])
+    assert desk.there.paths[:4] == ["/repos/va/team/issues", "/repositories/7/issues"] * 2
+
+
+async def test_the_token_is_never_sent_to_another_host(desk: Desk) -> None:
+    with receiving() as another:
+        desk.there.mishaps["GET issues"] = [moved(307, f"{another.url}/repos/va/team/issues")]
+        await desk.do(c.ReportIssue("it fails"))
+        async with desk.herald():
+            github, _slack = await desk.announced(2)
+        assert another.asked == []
+    assert (github.outcome, github.why) == ("not sent", f"answered 307: {MOVED}")
+
+
+@pytest.mark.parametrize(
+    "mishaps",
+    [
+        [moved(301, "/repositories/7/issues")],  # a POST would become a GET
+        [moved(307, "/repositories/7/issues"), moved(307, "/repos/va/team/issues")],
+        [moved(307, "http://[")],
+        [Mishap(308)],
+    ],
+)
+async def test_a_move_that_cannot_be_followed_says_what_to_do(desk: Desk, mishaps: list[Mishap]) -> None:
+    desk.there.mishaps["POST issues"] = mishaps
+    await desk.do(c.ReportIssue("it fails"))
+    async with desk.herald():
+        github, _slack = await desk.announced(2)
+    assert github.outcome == "not sent"
+    assert MOVED in github.why
+    assert desk.there.issues == []
 
 
 async def test_without_credentials_the_texts_are_kept_ready_to_paste(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from events.plan.reading import read_plan
 from events.plan.schema import Criterion
 from services.analysis.afresh import Afresh
 from services.analysis.measure import Measurer
-from services.analysis.prometheus import Prometheus
+from services.analysis.prometheus import Answer, NoAnswer, Prometheus
 from services.analysis.readings import MemoryReadings
 from tests.bad_server import BadServer
 from tests.prometheus_process import PrometheusProcess, every, needs_prometheus
@@ -36,6 +36,11 @@ def burst(errors: int, at: float, step: float = 15.0) -> list[tuple[float, float
     return points
 
 
+def unseen(points: list[tuple[float, float]], since: float, until: float) -> list[tuple[float, float]]:
+    """What is left where nobody looked between the two."""
+    return [(at, value) for at, value in points if not since < at < until]
+
+
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProcess]:
     """An hour before a phase of two hours, at a scrape of 15 s."""
@@ -48,6 +53,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProc
             f'ten{{{VAOS},pod="a"}}': burst(10, T + HOUR),
             f"sparse{{{VAOS}}}": [(before + n * 60, 100.0 + min(9, max(0, n - 120))) for n in range(181)],
             f"earlier{{{VAOS}}}": burst(50, T - 700),
+            "just_before_total": [(at, 300.0 if at >= T - 200 else 0.0) for at, _ in steady],
             "requests_total": steady,
             "few_total": every(15, before, end, 0.01),
             "vaos_skipped": [(at, 0.0) for at, _ in steady],
@@ -63,6 +69,12 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusProc
                 (T - 600 + n * 15, 1.0) for n in range(5)
             ],
             "stopped_total": every(15, before, T + HOUR, 1),
+            "dead_errors": [(at, 0.0) for at, _ in steady if at <= T + HOUR],
+            "away_total": unseen(steady, T + 290, T + 5400),
+            "away_errors": [(at, 0.0) for at, _ in unseen(steady, T + 290, T + 5400)],
+            "late_total": unseen(steady, 0, T + 5400),
+            "blinked_total": unseen(steady, T + HOUR, T + HOUR + 375),
+            "days_total": every(60, before, T + 26 * HOUR, 60),
             'kinds_total{type="timeout"}': every(15, before, end, 2),
             'kinds_total{type="refused"}': every(15, before, end, 1),
         }
@@ -128,6 +140,19 @@ async def test_errors_from_before_the_phase_do_not_count(measurer: Measurer) -> 
     early = await verdict(measurer, one, BEGAN + timedelta(minutes=9))
     assert early[0] == "inconclusive"
     assert "first 10 minutes" in early[1]
+
+
+NESTED = "max_over_time(sum(rate(just_before_total[5m]))[10m:30s])"
+
+
+@pytest.mark.parametrize("query", [NESTED, f"max_over_time({NESTED}[SPAN:30s])"])
+async def test_ranges_within_ranges_do_not_reach_back_before_the_phase_together(measurer: Measurer, query: str) -> None:
+    one = criterion(below=0.1, query=query)
+    early = await verdict(measurer, one, BEGAN + timedelta(seconds=640))
+    assert early[0] == "inconclusive"
+    assert "first 15 minutes" in early[1]
+    assert (await verdict(measurer, one, BEGAN + timedelta(seconds=1000)))[0] == "pass"
+    assert (await verdict(measurer, one))[0] == "pass"
 
 
 async def test_the_seeds_three_criteria_pass(measurer: Measurer) -> None:
@@ -205,6 +230,106 @@ async def test_a_counter_never_born_is_no_error_when_there_is_traffic(measurer: 
     assert (await verdict(measurer, one))[0] == "pass"
 
 
+def traffic_of(metric: str) -> dict[str, Any]:
+    return {"traffic": f"sum(increase({metric}[SPAN]))", "traffic_at_least": 100}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"query": "sum(rate(away_total[SPAN])) / sum(rate(requests_total[SPAN]))"},
+        {"query": "sum(rate(requests_total[SPAN]))", **traffic_of("away_total")},
+        {"query": "max_over_time(sum(increase(away_errors[10m]))[SPAN:30s])"},
+        {"query": "sum(rate(away_errors[5m])) or vector(0)"},
+        {"query": "sum(rate(never_born_total[5m])) or vector(0)", **traffic_of("away_total")},
+        {"count": "never_born_total", "per": "any 10 minutes", **traffic_of("away_total")},
+        {"count": "away_errors", "per": "any 10 minutes"},
+        {"count": "away_errors", "per": "any 10 minutes", "exact": False},
+    ],
+)
+async def test_a_phase_of_whose_middle_nobody_knows_anything_does_not_pass(
+    measurer: Measurer, fields: dict[str, Any]
+) -> None:
+    found = await verdict(measurer, criterion(below=10, **fields))
+    assert found == ("inconclusive", "there is no data from 2024-03-04 12:05:00 to 2024-03-04 13:29:30 UTC")
+
+
+async def test_a_phase_whose_beginning_nobody_saw_does_not_pass(measurer: Measurer) -> None:
+    found = await verdict(measurer, criterion(below=10, query="sum(rate(late_total[SPAN]))"))
+    assert found == ("inconclusive", "there is no data from 2024-03-04 12:00:00 to 2024-03-04 13:29:30 UTC")
+
+
+async def test_a_short_silence_is_borne_as_the_plan_says(measurer: Measurer) -> None:
+    query = "sum(rate(blinked_total[SPAN]))"
+    assert (await verdict(measurer, criterion(below=10, query=query)))[0] == "pass"
+    assert (await verdict(measurer, criterion(below=10, query=query, errors_in_a_row=1)))[0] == "inconclusive"
+    slow = {"errors_in_a_row": 1, "fresh": "10 minutes"}
+    assert (await verdict(measurer, criterion(below=10, query=query, **slow)))[0] == "pass"
+
+
+async def test_a_breach_is_a_breach_whatever_else_nobody_saw(measurer: Measurer) -> None:
+    assert (await verdict(measurer, criterion(below=1, query="sum(rate(away_total[SPAN]))")))[0] == "fail"
+
+
+async def test_what_was_measured_with_gaps_keeps_its_value_and_says_so(measurer: Measurer) -> None:
+    taken = await measurer.over(criterion(below=10, query="sum(rate(away_total[SPAN]))"), "a-plan", BEGAN, AT)
+    assert taken.judged.value is not None
+    assert not taken.good
+    assert taken.said == "2; there is no data from 2024-03-04 12:05:00 to 2024-03-04 13:29:30 UTC"
+    assert taken.evidence[-1].query == "count(count_over_time(away_total[300s]))"
+    assert "241 looks over the span: there is no data from" in taken.evidence[-1].text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"count": "dead_errors", "per": "any 10 minutes"},
+        {"count": "dead_errors", "per": "any 10 minutes", **traffic_of("requests_total")},
+        {"query": "(sum(rate(dead_errors[5m])) or vector(0)) / sum(rate(requests_total[5m]))"},
+        {
+            "query": "(sum(rate(dead_errors[SPAN])) or vector(0)) / sum(rate(requests_total[SPAN]))",
+            **traffic_of("requests_total"),
+        },
+        {"query": "sum(rate(dead_errors[SPAN])) / sum(rate(requests_total[SPAN]))"},
+    ],
+)
+async def test_living_traffic_does_not_vouch_for_errors_that_died(measurer: Measurer, fields: dict[str, Any]) -> None:
+    found = await verdict(measurer, criterion(below=10, **fields))
+    assert found == ("inconclusive", "its newest sample is 1 hour old; at most 5 minutes is fresh")
+
+
+async def test_errors_that_died_days_ago_are_not_taken_for_errors_that_never_were(measurer: Measurer) -> None:
+    one = criterion(below=10, per="any 10 minutes", count="dead_errors", **traffic_of("days_total"))
+    found = await verdict(measurer, one, BEGAN + timedelta(hours=26))
+    assert found == ("inconclusive", "its newest sample is 25 hours old; at most 5 minutes is fresh")
+
+
+async def test_a_server_that_does_not_say_whether_errors_ever_were_vouches_for_nothing(
+    history: PrometheusProcess,
+) -> None:
+    class Forgetful(Prometheus):
+        async def query(self, query: str, at: datetime) -> Answer:
+            if "timestamp(" in query:
+                raise NoAnswer("it has forgotten")
+            return await super().query(query, at)
+
+    server = Forgetful(history.url)
+    one = criterion(below=10, per="any 10 minutes", count="dead_errors", **traffic_of("requests_total"))
+    assert await verdict(Measurer(server, None), one) == ("error", "it has forgotten")
+    await server.close()
+
+
+async def test_a_long_phase_costs_no_more_questions_than_a_short_one(bad_server: BadServer) -> None:
+    server = Prometheus(bad_server.url("fine"))
+    one = criterion(below=10, query="sum(increase(up[SPAN]))", traffic="sum(up)", traffic_at_least=1)
+    asked = []
+    for days in (1, 90):
+        await Measurer(server, None).over(one, "a-plan", BEGAN, BEGAN + timedelta(days=days))
+        asked.append(len(bad_server.asked))
+    await server.close()
+    assert asked == [4, 8]
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -230,10 +355,11 @@ async def test_a_token_or_a_password_goes_in_a_header_and_queries_in_the_body(ba
     one = criterion(below=10, query="sum(increase(up[SPAN]))")
     with_password = bad_server.url("fine").replace("http://", "http://me:secret@")
     for server in (Prometheus(bad_server.url("fine"), "a-token"), Prometheus(with_password)):
-        assert (await verdict(Measurer(server, None), one))[0] == "pass"
+        taken = await Measurer(server, None).over(one, "a-plan", BEGAN, AT)
+        assert taken.judged.value is not None
         await server.close()
     assert set(bad_server.authorizations) == {"Bearer a-token", "Basic bWU6c2VjcmV0"}
-    assert set(bad_server.asked) == {"/fine/api/v1/query"}
+    assert set(bad_server.asked) == {"/fine/api/v1/query", "/fine/api/v1/query_range"}
 
 
 async def test_no_server_at_all_is_an_error(measurer: Measurer) -> None:

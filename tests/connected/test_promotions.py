@@ -181,7 +181,9 @@ async def test_a_promotion_carries_what_was_measured_for_it(house: House) -> Non
     assert [(e.kind, e.text != "", e.query != "", len(e.sha256), e.raw[:20]) for e in proof] == [
         ("query", True, True, 64, '{"status":"success",'),
         ("query", False, True, 64, '{"status":"success",'),
+        ("query", True, True, 64, f"{T:.0f} 1.0\n{T + 30:.0f}"[:20]),
     ]
+    assert proof[2].text == "121 looks over the span: data was there all the time"
     assert "[3000s:15s]" in proof[0].query  # the phase of an hour, less the window of ten minutes
     assert (proof[0].value, proof[0].verdict) == ("2", "pass")
 

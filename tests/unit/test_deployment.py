@@ -28,6 +28,22 @@ USERS = (ROOT / "deploy/nats/users.conf").read_text(encoding="utf-8")
 ACCOUNTS = (*ROLES, "init", "application")  # the last is for applications that evaluate flags in process
 PASSWORDS = {f"CUTOVER_NATS_PASSWORD_{name.upper()}" for name in ACCOUNTS}
 
+OF_EVERY_ROLE = {"CUTOVER_NATS", "CUTOVER_REPLICAS"}
+
+
+def settings_of(role: str) -> set[str]:
+    """What the page about scaling out says that the role reads."""
+    page = (ROOT / "docs/how-to/run-scaled-out.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{role}` \|.*$", page, re.MULTILINE)
+    return set(re.findall(r"`(CUTOVER_\w+)`", row))
+
+
+def names_in_tables(page: str) -> set[str]:
+    """The variables in the first cells of a page's tables."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`CUTOVER_[^|]*)\|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(CUTOVER_\w+)`", cell)}
+
 
 def test_every_role_runs_as_a_service_and_no_service_runs_another() -> None:
     commands = {name: service["command"] for name, service in SERVICES.items() if name not in NODES}
@@ -55,10 +71,38 @@ def test_a_service_is_given_settings_that_cutover_reads(name: str) -> None:
     assert settings.replicas == len(NODES)
     given = msgspec.structs.asdict(settings)
     changed = {field for field, value in msgspec.structs.asdict(Settings()).items() if given[field] != value}
-    receivers = {"github_repository", "github_token", "slack_token", "slack_webhook"} if name == "herald" else set()
-    measuring = {"prometheus", "prometheus_token"} if name in ("engine", "monitor") else set()
-    hooks = {"github_secret"} if name == "api" else set()
-    assert changed == {"nats_url", "replicas"} | receivers | measuring | hooks
+    assert len(changed) == len(SERVICES[name]["environment"])
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_given_every_setting_that_the_page_about_scaling_out_names_for_it(role: str) -> None:
+    given = {name: value for name, value in SERVICES[role]["environment"].items() if name not in OF_EVERY_ROLE}
+    assert given == {name: f"${{{name}:-}}" for name in settings_of(role)}
+
+
+@pytest.mark.parametrize(
+    ("page", "role"),
+    [
+        ("how-to/report-issues.md", "herald"),
+        ("how-to/measure-criteria.md", "engine"),
+        ("how-to/measure-criteria.md", "monitor"),
+    ],
+)
+def test_what_other_pages_name_for_a_role_is_named_there_too(page: str, role: str) -> None:
+    named = names_in_tables(page)
+    assert named
+    assert named <= settings_of(role)
+
+
+def test_every_setting_of_the_reference_reaches_a_role_or_is_of_the_container_or_the_command_line() -> None:
+    container = {"CUTOVER_DATA", "CUTOVER_NATS_SERVER", "CUTOVER_DATABASE", "CUTOVER_HOST", "CUTOVER_PORT"}
+    others = OF_EVERY_ROLE | container | {"CUTOVER_TOKEN"}
+    assert names_in_tables("reference/settings.md") - others == set().union(*map(settings_of, ROLES))
+
+
+def test_a_setting_that_compose_hands_on_empty_is_unset() -> None:
+    empty = dict.fromkeys(set().union(*map(settings_of, ROLES)), "")
+    assert from_environment(empty) == Settings()
 
 
 @pytest.mark.parametrize("node", NODES)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events.plan.schema import Criterion, Quantity
 from events.readings import Reading
-from services.analysis.judging import Bad, Sample, bad, judged, over_samples, over_span, quiet, stale, value_of
+from services.analysis.judging import Bad, Sample, bad, judged, over_samples, over_span, quiet, stale, unseen, value_of
 from services.analysis.measure import Measurer
 from services.analysis.prometheus import Answer, NoAnswer, Series
 from services.analysis.readings import MemoryReadings, NoReading, reading_of, take_reading
@@ -129,6 +130,28 @@ def test_age_and_traffic_are_said_in_words() -> None:
     assert few.why == "there is too little traffic to judge: 3, at least 100 is needed"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "gap"),
+    [
+        ("pppp", None),
+        ("eeepeeep", None),
+        ("eeee", "12:00:00 to 2024-03-04 12:01:30"),
+        ("ppeeeepeeeeeeee", "12:00:50 to 2024-03-04 12:02:30"),
+        ("ppppppppppppeeeep", "12:05:50 to 2024-03-04 12:07:30"),
+    ],
+)
+def test_a_time_without_data_is_named_once_it_is_longer_than_the_plan_bears(kinds: str, gap: str | None) -> None:
+    one = Criterion(name="Errors", fresh=10)
+    looks = [look._replace(judged=look.judged._replace(verdict="inconclusive")) for look in samples(kinds, one)]
+    found = unseen(one, looks, AT)
+    assert found == (Bad("inconclusive", f"there is no data from 2024-03-04 {gap} UTC") if gap else None)
+
+
+def test_looks_that_went_wrong_are_that_error() -> None:
+    one = limit()
+    assert unseen(one, samples("ppep", one), AT) == Bad("error", "no answer")
+
+
 # -- published readings
 
 
@@ -171,6 +194,42 @@ async def test_the_worst_window_for_a_minimum_is_the_smallest() -> None:
     visits = [reading(n, 1.0) for n in range(1, 61)]
     assert folded(one, visits, AT) == 10
     assert folded(one, [*visits[:20], *visits[28:]], AT) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "units", "why"),
+    [
+        (Quantity(5, "%"), ["s"], "the reading 'load' is measured in 's', the criterion in '%'"),
+        (Quantity(5, "s"), ["%"], "the reading 'load' is measured in '%', the criterion in 's'"),
+        (Quantity(5), ["s"], "the reading 'load' is measured in 's', the criterion in no unit"),
+        (Quantity(5, "s"), ["%", "s"], "the reading 'load' is measured in '%', the criterion in 's'"),
+        (None, ["%", "s"], "the reading 'load' is measured in '%' and 's': expected one unit"),
+        (None, ["", "s"], "the reading 'load' is measured in no unit and 's': expected one unit"),
+    ],
+)
+async def test_a_reading_in_another_unit_is_an_error_and_never_passes(
+    limit: Quantity | None, units: list[str], why: str
+) -> None:
+    one = Criterion(name="Load", below=limit, reading="load")
+    readings = [replace(reading(58 + n, 2.4), name="load", unit=unit) for n, unit in enumerate(units)]
+    assert await by_readings(one, *readings) == ("error", why)
+
+
+@pytest.mark.parametrize(
+    ("limit", "units", "why"),
+    [
+        (Quantity(5, "s"), ["s", "s"], "2.4 s keeps to below 5 s"),
+        (Quantity(5, "s"), ["", "s"], "2.4 s keeps to below 5 s"),  # a bare number is in the criterion's unit
+        (Quantity(5), [""], "2.4 keeps to below 5"),
+        (None, ["s"], "2.4 s was measured; the plan sets no limit"),
+    ],
+)
+async def test_a_reading_in_the_criterions_unit_is_judged_in_it(
+    limit: Quantity | None, units: list[str], why: str
+) -> None:
+    one = Criterion(name="Load", below=limit, reading="load")
+    readings = [replace(reading(58 + n, 2.4), name="load", unit=unit) for n, unit in enumerate(units)]
+    assert await by_readings(one, *readings) == ("pass", why)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,17 @@ SEED = {
     'topk by (pod) (5, {__name__="a"}) * on (pod) group_left (x) b': (('{__name__="a"}', "b"), 0),
     "sum without (pod) (rate(a:b{c='[x]'}[5m:30s])) > bool 1e3 # and [1h]": (("a:b{c='[x]'}",), 300),
     "a @ 1609746000 + b @ start()": (("a", "b"), 0),
+    "max_over_time(sum(rate(err[5m]))[10m:30s])": (("err",), 900),
+    "max_over_time(max_over_time(sum(rate(err[5m]))[10m:30s])[SPAN:30s])": (("err",), 900),
+    "max_over_time((sum(rate(a[15m])) / sum(rate(b[5m])))[10m:])": (("a", "b"), 1500),
+    "max_over_time(rate(a[5m] offset 1h)[10m:30s] offset 2h)": (("a",), 11700),
+    "max_over_time((sum(x) - sum(x offset 10m))[5m:15s]) + sum(rate(x[20m]))": (("x",), 1200),
+    "rate(a[5m])[10m:30s]": (("a",), 900),
+    'a{b="("} offset 5m + rate(a[10m])': (('a{b="("}', "a"), 600),
+    "sum(rate(a[5m]) or b[1m])": (("a", "b"), 300),
+    "max_over_time(rate(a[5m])[10m:30s]) / max_over_time(b[30m])": (("a", "b"), 1800),
+    "sum(rate(a[5m] @ end() offset 1m))": (("a",), 360),
+    "deriv(rate(a[1m])[5m:1m])[SPAN:30s] offset -5m": (("a",), 360),
 }
 
 
@@ -55,3 +66,12 @@ def test_an_extreme_over_the_span_is_taken_apart() -> None:
     assert promql.over_time("max_over_time(a[SPAN:15s]) + max_over_time(b[SPAN:15s])") is None
     assert promql.over_time("max_over_time(sum(rate(a[SPAN]))[SPAN:15s])") is None
     assert promql.over_time("sum(rate(a[SPAN]))") is None
+
+
+def test_what_has_to_be_there_is_what_the_plan_does_not_say_is_0() -> None:
+    assert promql.series_of(Criterion(query='sum(a) / sum(b) + count(ALERTS{x="y"})')) == (("a", "b"), ())
+    assert promql.series_of(Criterion(query="sum(a) / sum(b)", traffic="sum(b) + c")) == (("a", "b", "c"), ())
+    assert promql.series_of(Criterion(query="(sum(a) or vector(0)) / sum(b)", traffic="sum(b)")) == (("b",), ("a",))
+    assert promql.series_of(Criterion(query="sum(a) or vector(0)")) == (("a",), ())
+    assert promql.series_of(Criterion(count="a", per_seconds=60, traffic="sum(b)")) == (("b",), ("a",))
+    assert promql.series_of(Criterion(count="a", per_seconds=60)) == (("a",), ())

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from events import facts as f
 from events.facts import Actor, Record, WorkflowResult
-from events.plan.schema import Plan
-from services.herald.news import Message, messages
+from events.plan.schema import IssueRoute, Plan
+from services.herald.news import QUERY, Message, messages
 from services.herald.wording import body, marker, mention, pasted, post, title
 from services.rollout import commands as c
 from services.rollout.state import Rollout, apply
@@ -28,6 +34,7 @@ from tests.unit.rollout.scenario import (
     seed,
 )
 
+WHEN = datetime(2022, 7, 29, 12, tzinfo=UTC)
 LINK = "https://cutover.example.gov/v1/rollouts/x/audit"
 
 
@@ -166,6 +173,87 @@ def test_what_people_write_mentions_nobody_and_hides_nothing() -> None:
     assert slack.splitlines()[0].endswith(" @team")
     assert body(message).count("<!--") == 1
     assert "@here" not in body(message)
+
+
+def reported(text: str) -> Message:
+    """A message in which somebody says this."""
+    return Message("a-plan/20/0/0", "issue", IssueRoute(channel="c"), text, (("", text), ("Why", text)), WHEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["@channel", "`@channel hi", "_@channel_", "*@here*", "a@here", "@@here", ">@here", "__@octocat__", "`@octocat`"],
+)
+def test_whatever_stands_before_it_an_at_sign_mentions_nobody(text: str) -> None:
+    message = reported(text)
+    for said in (title(message), unescape(body(message)), post(message)):
+        assert not re.search(r"@\w", said)
+        assert "@\u200b" in said
+
+
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+LITERAL = {"inline", "paragraph_open", "paragraph_close", "text", "text_special", "softbreak", "hardbreak"}
+OURS = {"strong_open", "strong_close", "bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"}
+
+
+def live(text: str) -> set[str]:
+    """What GitHub would make of it but text."""
+    found = [token for block in MARKDOWN.parse(text) for token in (block, *(block.children or ()))]
+    return {t.type for t in found if t.info != "auto" and "<!-- cutover:" not in t.content} - LITERAL - OURS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[click](http://evil.example)",
+        "![](http://evil.example/p.png)",
+        "[click]: http://evil.example\n\n[click]",
+        "http://x.example/\x01[click](http://evil.example)",
+        "<a href='http://evil.example'>click</a>",
+        "<img src=x>\n\n<!-- hidden",
+        "```\n@octocat",
+        "~~~\n@octocat",
+        "# Title\n---\n> quoted\n- one\n+ two\n1. three\n2) four\n***\n===",
+        "a | b\n--|--\n1 | 2",
+        "**bold** _it_ ~~gone~~ `code` \\[x](y)",
+    ],
+)
+def test_markdown_that_people_write_is_text_in_an_issue(text: str) -> None:
+    assert live(body(reported(text))) == set()
+
+
+@given(st.text(alphabet="[]()!<>`~*_#-+=|:\\ \n1.ahtp/&", max_size=60))
+def test_no_text_becomes_anything_but_text_in_an_issue(text: str) -> None:
+    assert live(body(reported(text))) == set()
+
+
+@pytest.mark.parametrize("text", ["fixes #12", "va/team#12", "fixes GH-12"])
+def test_a_number_refers_to_no_issue(text: str) -> None:
+    assert not re.search(r"(#|GH-)\d", unescape(body(reported(text))))
+
+
+def test_an_address_is_a_link_where_it_stands_alone_and_text_where_it_does_not() -> None:
+    address = "https://grafana.vfs.va.gov/d/EmC4pa6Wz/vaos-alerts?viewPanel=6&orgId=1&from=now-7d"
+    assert f"- **Why**: <{address}>\n" in body(reported(address))
+    assert "https\\://evil.example" in body(reported("see https://evil.example"))
+
+
+@pytest.mark.parametrize(
+    ("query", "fenced"),
+    [
+        ("sum(up)", "`sum(up)`"),
+        ("up{job=`a`}", "``up{job=`a`}``"),
+        ("label_replace(up, `a``b`)", "```label_replace(up, `a``b`)```"),
+        ("up{job=~`a", "``up{job=~`a``"),
+        ("`a`", "`` `a` ``"),
+        ('up{a="<!-- cutover:a-plan/1/0/0 -->"}', '`up{a="<! -- cutover:a-plan/1/0/0 -->"}`'),
+        ("sum(\n\n  [x](http://evil.example))", "`sum( [x](http://evil.example))`"),
+    ],
+)
+def test_a_query_is_fenced_by_more_backticks_than_it_holds(query: str, fenced: str) -> None:
+    message = msgspec.structs.replace(reported("x"), lines=((QUERY, query),))
+    assert f"- **Query**: {fenced}\n" in body(message)
+    assert live(body(message)) == {"code_inline"}
 
 
 @pytest.mark.parametrize(
