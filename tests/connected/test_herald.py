@@ -301,7 +301,7 @@ async def test_whatever_goes_wrong_inside_the_herald_goes_on_and_tells_later(
         assert not running.done()
     assert [a.outcome for a in found] == ["sent", "sent"]
     assert (len(desk.there.issues), len(desk.there.posts)) == (1, 1)
-    assert [r.getMessage() for r in caplog.records if r.exc_info] == ["small/2/0/0 by github is put off for 0.3 s"]
+    assert any("nobody thought of this" in r.getMessage() for r in caplog.records if r.exc_info)
 
 
 async def test_slacks_own_rate_limit_and_errors_are_in_the_body_of_a_200(desk: Desk) -> None:
