@@ -15,17 +15,14 @@ from msgspec import Meta, Struct
 from events.plan import dates, words
 from events.plan.findings import Finding, Findings
 from events.plan.gaps import Path, placeholder
-from events.plan.names import IDENTIFIER
 from events.plan.schema import (
     Criterion,
     Freeze,
     GoNoGo,
-    Item,
     Length,
     Plan,
     Planned,
     Quantity,
-    Question,
     Seconds,
     Stage,
 )
@@ -36,7 +33,6 @@ from events.plan.walk import CONTROL, MOST_COUNT, MOST_ENTRIES, bare, found, is_
 def bounds(plan: Plan) -> Findings:
     """An error for every value that no written plan could have led to."""
     yield from _value(Plan, plan, ())
-    yield from _ids(plan, (), {})
     for name, one in plan.criteria.items():
         if one.name != name:
             yield Finding("error", ("criteria", name, "name"), f"expected {name!r}, found {one.name!r}")
@@ -164,22 +160,3 @@ def _as_written(kind: type[Struct], written: Written) -> tuple[Written, list[tup
     """What these words mean when they are read, and what is wrong with them."""
     wrong: list[tuple[str, str]] = []
     return SHAPES[kind](written, lambda field, text: wrong.append((field, text))), wrong
-
-
-def _ids(value: Any, path: Path, taken: dict[str, Path]) -> Findings:
-    """Every item and question has an id of its own: what is attested or answered is kept under it."""
-    if isinstance(value, (Item, Question)):
-        if not IDENTIFIER.fullmatch(value.id):
-            text = f"expected small letters, digits and hyphens, found {value.id[:80]!r}"
-            yield Finding("error", (*path, "id"), text)
-        elif taken.setdefault(value.id, path) != path:
-            yield Finding("error", (*path, "id"), f"'{value.id}' is the id of something else in this plan already")
-    elif isinstance(value, Struct):
-        for info in parts_of(type(value)):
-            yield from _ids(getattr(value, info.name), (*path, info.name), taken)
-    elif isinstance(value, tuple):
-        for n, one in enumerate(value):
-            yield from _ids(one, (*path, n), taken)
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from _ids(one, (*path, name), taken)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from events.plan.findings import Finding, Findings
 from events.plan.gaps import Path
+from events.plan.names import IDENTIFIER
 from events.plan.schema import Item, Plan, Question
 from events.plan.walk import parts_inside
 
@@ -15,13 +16,14 @@ SWITCHED = "switched-"  # ids of what is attested where the toggles are switched
 
 
 def ids(plan: Plan) -> Findings:
-    """Empty, repeated and reserved ids; and a result that is called as a KPI is, since both are recorded by name."""
+    """Odd, repeated and reserved ids; and a result that is called as a KPI is, since both are recorded by name."""
     seen: set[str] = set()
     kpis = {kpi.name for kpi in plan.go_live.kpis}
     for path, named in _named(plan, ()):
         place: Path = (*path, "id")
-        if not named.id:
-            yield Finding("error", place, "is empty: what people say of it is kept under its id")
+        if not IDENTIFIER.fullmatch(named.id):
+            text = f"expected small letters, digits and hyphens, found {named.id[:80]!r}"
+            yield Finding("error", place, text)
         elif named.id in seen:
             yield Finding("error", place, f"'{named.id}' is the id of something else in this plan already")
         elif named.id.removeprefix(f"{SWITCHED}stage-").isdecimal():

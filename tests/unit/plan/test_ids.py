@@ -34,7 +34,7 @@ def test_two_things_with_one_id_are_an_error_wherever_they_stand() -> None:
 
 def test_an_empty_id_is_an_error() -> None:
     assert errors(plan(prerequisites=(Item("easy"),))) == [
-        "prerequisites / 1 / id: is empty: what people say of it is kept under its id"
+        "prerequisites / 1 / id: expected small letters, digits and hyphens, found ''"
     ]
 
 
