@@ -354,8 +354,8 @@ class Trust:
         handovers = [c for c in checkpoints if c.handover and c.bears(c.handover[0]) and c.bears(c.handover[1])]
         for key in given:
             chain = {key}
-            self._forward(key, handovers, chain)
-            self._back(key, handovers, chain)
+            self._follow(key, 0, handovers, chain)
+            self._follow(key, 1, handovers, chain)
             apart = [other for other in given if other.name == key.name and other not in chain]
             if apart:
                 raise Unusable(
@@ -363,21 +363,14 @@ class Trust:
                     "told: give the one that you trust"
                 )
 
-    def _forward(self, key: Key, handovers: list[Checkpoint], chain: set[Key]) -> None:
-        """To the keys that came after."""
-        while (found := self._of(key, 0, handovers, chain)) is not None:
-            size, after = found
-            self._narrow(key, high=size)
-            self._narrow(after, low=size)
-            chain.add(key := after)
-
-    def _back(self, key: Key, handovers: list[Checkpoint], chain: set[Key]) -> None:
-        """To the keys that were before."""
-        while (found := self._of(key, 1, handovers, chain)) is not None:
-            size, before = found
-            self._narrow(key, low=size)
-            self._narrow(before, high=size)
-            chain.add(key := before)
+    def _follow(self, key: Key, side: int, handovers: list[Checkpoint], chain: set[Key]) -> None:
+        """From key to key: to those that came after (side 0: this one hands over), or were before (1: takes over)."""
+        while (found := self._of(key, side, handovers, chain)) is not None:
+            size, other = found
+            old, new = (other, key) if side else (key, other)
+            self._narrow(old, high=size)
+            self._narrow(new, low=size)
+            chain.add(key := other)
 
     def _of(self, key: Key, side: int, handovers: list[Checkpoint], chain: set[Key]) -> tuple[int, Key] | None:
         """At which size this key hands over (side 0) or takes over (1), and the key on the other side; None: it never
