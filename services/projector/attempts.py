@@ -16,8 +16,9 @@ from events.facts import Attempt
 from projections.audit import attempt_values, instant
 from projections.terms import of_attempt
 from services.log.protocol import Entry, Log
-from services.projector.tables import ATTEMPTS_BLOCK, Moved, Position, generation, live_position, position_of, put
+from services.projector.tables import ATTEMPTS_BLOCK, Moved, Position, generation, live_position, position_of
 from services.projector.trail_times import note_times
+from services.projector.writing import put
 
 logger = logging.getLogger("cutover.projector")
 

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, select
 
 from events.codec import Unreadable, digest
 from events.facts import Record
@@ -22,8 +22,9 @@ from projections.known import Known, decode_known, encode, take
 from projections.kpis import KpiRow
 from projections.rollouts import RolloutRow
 from services.log.protocol import Entry, Gap
-from services.projector.tables import AUDIT_BLOCK, Generation, Position, put, replace_rows
+from services.projector.tables import AUDIT_BLOCK, Generation, Position
 from services.projector.trail_times import note_times
+from services.projector.writing import put, replace_rows
 from services.views.past import is_kept, packed
 
 HOT = 10_000
@@ -162,21 +163,13 @@ class Folding:
         put(connection, tables.claims, changes.claims)
         tables.audit_terms.put(connection, changes.terms)
         note_times(connection, tables.audit_times, AUDIT_BLOCK, map(_PLACE_AND_TIME, changes.audit))
-        names, hot = changes.rollouts.keys(), changes.rollouts.values()
-        replace_rows(connection, tables.rollouts, names, [_line(h.known.row) for h in hot])
-        replace_rows(connection, tables.states, names, [self._stored(name, h) for name, h in changes.rollouts.items()])
+        replace_rows(connection, tables.rollouts, [_line(hot.known.row) for hot in changes.rollouts.values()])
+        replace_rows(connection, tables.states, [self._stored(*each) for each in changes.rollouts.items()])
+        replace_rows(connection, tables.kpis, [_kpi(row) for row in changes.kpis.values()])
         put(connection, tables.stopped, [(name, *why) for name, why in changes.stopped.items()])
-        if changes.kpis:
-            self._write_kpis(connection, list(changes.kpis.values()))
 
     def _stored(self, rollout: str, hot: Hot) -> tuple[Any, ...]:
         return (rollout, hot.known.revision, self._encode(hot.state), encode(hot.known))
-
-    def _write_kpis(self, connection: Connection, rows: list[KpiRow]) -> None:
-        table = self.tables.kpis
-        key = (table.c.rollout == bindparam("r")) & (table.c.step == bindparam("s")) & (table.c.item == bindparam("i"))
-        connection.execute(delete(table).where(key), [{"r": k.rollout, "s": k.of, "i": k.item} for k in rows])
-        put(connection, table, [_kpi(row) for row in rows])
 
 
 def _line(row: RolloutRow) -> tuple[Any, ...]:

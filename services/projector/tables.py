@@ -7,7 +7,7 @@ as its rows. Readers choose the live one inside their transaction, so a rebuild 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,6 +23,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Update,
+    bindparam,
     delete,
     func,
     insert,
@@ -55,6 +57,18 @@ generations = Table(
     Column("seq", BigInteger, nullable=False),  # of the last record folded, 0: none
     Column("hash", String(64), nullable=False),  # of its stored bytes
     Column("attempts_seq", BigInteger, nullable=False),
+)
+
+_SEEN = (generations.c.generation == bindparam("number")) & (generations.c.live == bindparam("was_live"))
+_MOVE = (
+    update(generations)
+    .where(_SEEN, generations.c.seq == bindparam("was"))
+    .values(seq=bindparam("to"), hash=bindparam("digest"))
+)
+_MOVE_ATTEMPTS = (
+    update(generations)
+    .where(_SEEN, generations.c.attempts_seq == bindparam("was"))
+    .values(attempts_seq=bindparam("to"))
 )
 
 
@@ -189,15 +203,14 @@ class Generation:
 
     def move(self, connection: Connection, before: Position, seq: int, digest: str) -> None:
         """The position goes from where it was seen to `seq`, or Moved. First in a transaction: it takes the lock."""
-        self._moved(connection, before, generations.c.seq == before.seq, {"seq": seq, "hash": digest})
+        self._moved(connection, before, _MOVE, {"was": before.seq, "to": seq, "digest": digest})
 
     def move_attempts(self, connection: Connection, before: Position, seq: int) -> None:
         """The same for the refused attempts, which are a stream of their own."""
-        self._moved(connection, before, generations.c.attempts_seq == before.attempts_seq, {"attempts_seq": seq})
+        self._moved(connection, before, _MOVE_ATTEMPTS, {"was": before.attempts_seq, "to": seq})
 
-    def _moved(self, connection: Connection, before: Position, unmoved: Any, to: dict[str, Any]) -> None:
-        same = (generations.c.generation == self.number) & (generations.c.live == before.live)
-        if connection.execute(update(generations).where(same, unmoved).values(to)).rowcount != 1:
+    def _moved(self, connection: Connection, before: Position, move: Update, by: dict[str, Any]) -> None:
+        if connection.execute(move, {"number": self.number, "was_live": before.live, **by}).rowcount != 1:
             raise Moved(f"generation {self.number} was moved or swapped by somebody else")
 
 
@@ -211,34 +224,6 @@ def _where() -> Iterator[Column[Any]]:
 def generation(number: int) -> Generation:
     """The tables of a generation by its number."""
     return Generation(number)
-
-
-# -- writing
-
-
-def put(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows given as tuples in the order of the table's columns, by the driver's own executemany.
-
-    SQLAlchemy's per-row work would be most of a rebuild's time; its compiler still writes the SQL.
-    """
-    if not rows:
-        return
-    sql, names = _insert_sql(connection, table)
-    connection.exec_driver_sql(sql, list(rows) if names is None else [dict(zip(names, r, strict=True)) for r in rows])
-
-
-def _insert_sql(connection: Connection, table: Table) -> tuple[str, tuple[str, ...] | None]:
-    """The driver's INSERT, and the parameters' names where it does not take them by place."""
-    compiled = insert(table).compile(dialect=connection.dialect)
-    return str(compiled), None if compiled.positional else tuple(c.name for c in table.columns)
-
-
-def replace_rows(connection: Connection, table: Table, keys: Iterable[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """All rows of these rollouts are replaced: delete and insert, which every database knows."""
-    wanted = sorted(set(keys))
-    for start in range(0, len(wanted), 500):
-        connection.execute(delete(table).where(table.c.rollout.in_(wanted[start : start + 500])))
-    put(connection, table, rows)
 
 
 # -- generations

@@ -6,29 +6,30 @@ blocks is still looked at. Nothing outside of them can match.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Table, TextClause, func, select, text
 
 from projections.audit import instant
+from services.projector.writing import execute
 
 
 def note_times(connection: Connection, table: Table, size: int, lines: Iterable[tuple[int, str]]) -> None:
     """Add the place and time of new lines. `size`: the places in a block."""
-    times: defaultdict[int, list[str]] = defaultdict(list)
+    spans: dict[int, tuple[str, str]] = {}
     for place, at in lines:
-        times[place // size].append(at)
-    if not times:
-        return
-    spans = {block: (min(of), max(of)) for block, of in times.items()}
-    known = connection.execute(select(table).where(table.c.block.in_(list(spans)))).all()
-    for row in known:
-        first, last = spans[row.block]
-        spans[row.block] = (min(first, row.first), max(last, row.last))
-    connection.execute(delete(table).where(table.c.block.in_([row.block for row in known])))
-    connection.execute(insert(table), [{"block": b, "first": f, "last": t} for b, (f, t) in spans.items()])
+        first, last = spans.get(place // size, (at, at))
+        spans[place // size] = min(first, at), max(last, at)
+    execute(connection, _widen, table, [(block, *span) for block, span in spans.items()])
+
+
+def _widen(table: Table) -> TextClause:
+    """Adds a block with its times, or has the times of the one that is there reach as far."""
+    return text(f"""\
+INSERT INTO {table.name} (block, first, last) VALUES (:block, :first, :last) ON CONFLICT (block) DO UPDATE SET
+    first = CASE WHEN excluded.first < {table.name}.first THEN excluded.first ELSE {table.name}.first END,
+    last = CASE WHEN excluded.last > {table.name}.last THEN excluded.last ELSE {table.name}.last END""")
 
 
 def places_of(
