@@ -6,6 +6,8 @@ One rule: a channel is a subject that somebody else may meet; its address, strea
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from events.codec import ATTEMPT_SUBJECT, COMMAND_SUBJECT, LOG_SUBJECT
@@ -15,7 +17,7 @@ from events.signals import Outcome
 from projections.flags import FlagSnapshot
 from services import json_schemas
 from services.engine.messages import Reply, Request
-from services.flags.marks import MARK, Mark
+from services.flags.marks import HEADER, MARK, Mark
 from services.intake.store import OUTCOME
 from services.json_schemas import Json
 from services.log import streams
@@ -44,6 +46,7 @@ class Channel(NamedTuple):
     stream: str = ""
     content_type: str = "application/json"
     answers: Any = None
+    headers: Mapping[str, str] = MappingProxyType({})  # what is in each
 
 
 CLOUDEVENT = {
@@ -95,6 +98,7 @@ CHANNELS = (
         "The whole toggle group of a rollout: the latest value of a key of the bucket.",
         FlagSnapshot,
         f"KV_{streams.FLAGS}",
+        headers={HEADER: "The value of `_position` that holds with this snapshot; not on every one."},
     ),
     Channel(
         "position",
@@ -160,7 +164,7 @@ def _add(made: Json, channel: Channel, payloads: dict[int, Json]) -> None:
             "address": None,
             "messages": {answers: {"$ref": f"#/components/messages/{answers}"}},
         }
-        made["messages"][answers] = _message(channel, channel.answers, payloads)
+        made["messages"][answers] = _message(channel._replace(headers={}), channel.answers, payloads)
         operation["reply"] = {
             "address": {"location": "$message.header#/reply", "description": "The inbox that the request names."},
             "channel": {"$ref": f"#/channels/{answers}"},
@@ -184,7 +188,11 @@ def _channel(channel: Channel) -> Json:
 
 def _message(channel: Channel, kind: Any, payloads: dict[int, Json]) -> Json:
     payload = kind if isinstance(kind, dict) else payloads[id(kind)]
-    return {"contentType": channel.content_type, "summary": channel.says, "payload": payload}
+    message = {"contentType": channel.content_type, "summary": channel.says, "payload": payload}
+    if channel.headers:
+        told = {name: {"type": "string", "description": says} for name, says in channel.headers.items()}
+        message["headers"] = {"type": "object", "properties": told}
+    return message
 
 
 def _plainly_told_apart(schema: Any) -> Any:

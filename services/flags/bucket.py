@@ -7,18 +7,20 @@ value that it replaces; if that is not there any more, the one that is there dec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.api import Header
+from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from events.codec import NOT_JSON
 from projections.flags import FlagSnapshot, decode, encode
-from services.flags.marks import MARK, Mark, decode_mark, encode_mark
+from services.flags.marks import HEADER, MARK, Mark, decode_mark, encode_mark
 from services.flags.reader import FlagReader
+from services.log.replies import WRONG_SEQUENCE
 from services.log.streams import FLAGS
 
 __all__ = ["FlagBucket", "FlagReader"]
@@ -47,16 +49,21 @@ class FlagBucket:
             self._store = await self._js.key_value(self._name)
         return self._store
 
-    async def write(self, snapshots: Iterable[FlagSnapshot], *, repair: bool = False) -> None:
+    async def write(self, snapshots: Sequence[FlagSnapshot], *, repair: bool = False, mark: Mark | None = None) -> None:
         """Write those that are newer than what is there; with `repair` also those that differ at the same revision.
 
+        `mark`: what holds once they are all there; the last of them is written after the others and carries it.
         Raises nats.errors.Error when the outcome is unknown; writing them again later is safe.
         """
+        if mark is not None and snapshots:
+            await self.write(snapshots[:-1], repair=repair)
+            await self._raise_to(snapshots[-1], repair, {HEADER: encode_mark(mark).decode()})
+            return
         lanes = asyncio.Semaphore(IN_FLIGHT)
 
         async def one(snapshot: FlagSnapshot) -> None:
             async with lanes:
-                await self._raise(snapshot.rollout, snapshot.revision, encode(snapshot), repair)
+                await self._raise_to(snapshot, repair)
 
         outcomes = await asyncio.gather(*map(one, snapshots), return_exceptions=True)
         for outcome in outcomes:  # none is left running behind an error
@@ -84,17 +91,21 @@ class FlagBucket:
             await kv.update(snapshot.rollout, encode(snapshot), last=held.sequence)
         self._written.pop(snapshot.rollout, None)
 
+    async def _raise_to(self, snapshot: FlagSnapshot, repair: bool, headers: Mapping[str, str] | None = None) -> None:
+        await self._raise(snapshot.rollout, snapshot.revision, encode(snapshot), repair, headers)
+
     async def mark(self, mark: Mark) -> bool:
         """Say how far the bucket goes; False: somebody else has got further."""
         return await self._raise(MARK, mark.revision, encode_mark(mark), repair=True)
 
-    async def _raise(self, key: str, revision: int, data: bytes, repair: bool) -> bool:
+    async def _raise(
+        self, key: str, revision: int, data: bytes, repair: bool, headers: Mapping[str, str] | None = None
+    ) -> bool:
         """Put `data` under `key` unless a value of a later revision is there (without `repair`: or of the same)."""
-        kv = await self._kv()
         sequence, there = self._written.pop(key, (0, 0))  # forgotten until the write's outcome is known
         while there < revision or (repair and there == revision):
             try:
-                written = await kv.update(key, data, last=sequence)
+                written = await self._update(key, data, sequence, headers or {})
             except KeyWrongLastSequenceError:
                 held = await self.get(key)
                 sequence, there = held.sequence, _revision(key, held.data)
@@ -105,6 +116,17 @@ class FlagBucket:
                 return True
         self._written[key] = sequence, there
         return there == revision
+
+    async def _update(self, key: str, data: bytes, last: int, headers: Mapping[str, str]) -> int:
+        """Replace the value of that sequence, 0: none. As the KeyValue's own `update`, which sends no headers."""
+        expected = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(last)}
+        try:
+            ack = await self._js.publish(f"$KV.{self._name}.{key}", data, headers={**headers, **expected})
+        except APIError as error:
+            if error.err_code in WRONG_SEQUENCE:
+                raise KeyWrongLastSequenceError(description=error.description) from error
+            raise
+        return ack.seq
 
     async def get(self, key: str) -> Held:
         """The value under a key as the bucket's leader has it; no bytes if there is none or it was deleted."""

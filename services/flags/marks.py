@@ -1,6 +1,7 @@
-"""The key `_position` of the bucket: how far the projector has come, and that it is alive.
+"""The mark: how far the projector has come. The bucket's key `_position` holds it, and says that somebody is alive.
 
-One rule: it is written after the snapshots it speaks of, so who reads it in the bucket's order has them all.
+One rule: it is written after the snapshots it speaks of, so who reads it in the bucket's order has them all. The last
+of those snapshots carries it as well: whoever follows the bucket need not wait for another message.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from msgspec import Struct
 from events.facts import UtcTime
 
 MARK = "_position"  # no rollout's id begins with _
+HEADER = "Cutover-Position"  # of a snapshot: the mark that holds with it
 
 
 class Mark(Struct, frozen=True):

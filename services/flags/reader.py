@@ -25,7 +25,7 @@ from events.codec import NOT_JSON
 from projections.flags import FlagSnapshot, answers, decode
 from services.ending import end_if_cancelled
 from services.flags.last_known import Flags, LastKnown
-from services.flags.marks import MARK, decode_mark
+from services.flags.marks import HEADER, MARK, decode_mark
 from services.flags.states import FlagState, FlagStates
 from services.log.streams import FLAGS
 
@@ -232,10 +232,20 @@ class FlagReader:
                 self._live(msg)
             else:
                 self._accept(decode(msg.data))
+                self._carried((msg.headers or {}).get(HEADER))
         except NOT_JSON as error:
             logger.error("the bucket's value of %s cannot be read, the last one stays: %s", key, error)
         if self._held is not None and msg.metadata.num_pending == 0 and not self._ahead(self._held):
             self._advance()
+
+    def _carried(self, mark: str | None) -> None:
+        """The mark that came with a snapshot: how far all is known. It is no sign of life, and nobody's first."""
+        if mark is not None and self._revision is not None:
+            self._marks(decode_mark(mark.encode()).revision)
+
+    def _marks(self, revision: int) -> None:
+        if revision >= (self._revision or 0):
+            self._held, self._marked = max(self._held or 0, revision), time.monotonic()
 
     def _accept(self, snapshot: FlagSnapshot) -> None:
         known = self._known.get(snapshot.rollout)
@@ -266,7 +276,7 @@ class FlagReader:
         if self._mark_sequence or self._alive_at == EPOCH:
             self._alive, self._alive_at = self._monotonic(), self._wall()
         self._mark_sequence = sequence
-        self._held, self._marked = mark.revision, time.monotonic()
+        self._marks(mark.revision)
 
     def _advance(self) -> None:
         """All that stood before the mark is here. (A value written over before we got it comes after its mark.)"""

@@ -22,14 +22,13 @@ from services.log import streams
 from services.log.feed import SILENCE, Feed
 from services.log.ids import check_id, is_id
 from services.log.protocol import Conflict, Entry, Gap, LogFull, Unavailable
-from services.log.replies import ACKS, FOUND, INFOS, PAUSES, Ack, Failure, Stored, insist
+from services.log.replies import ACKS, FOUND, INFOS, PAUSES, WRONG_SEQUENCE, Ack, Failure, Stored, insist
 from services.log.requests import Requests, Unknown
 
 TRY = 2.5  # seconds to wait for one answer
 LIMIT = 10.0  # seconds until an append or a read says Unavailable
 LARGEST = streams.LARGEST - 1024  # bytes of a record; the headers need the rest
 _SINGLES = 3  # records read one by one before a consumer is made
-_WRONG_SEQUENCE = {10071, 10164}
 _STILL_UNKNOWN = {10158}  # "duplicate in process"
 _PERMANENT = {10077, 10054, 10109, 10023, 10047}  # limits (as 503), size, sealed, storage full
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,128}")
@@ -221,7 +220,7 @@ class JetStreamLog:
 
 def _refuse(error: Failure | None) -> None:
     """Raise for an answer that is final or unknown; return for one that the log's bytes must settle."""
-    if error is None or error.err_code in _WRONG_SEQUENCE:
+    if error is None or error.err_code in WRONG_SEQUENCE:
         return
     words = error.words()
     if error.err_code in _PERMANENT:

@@ -17,6 +17,7 @@ from services.log.requests import Unknown
 
 PAUSES = (0.02, 0.05, 0.1, 0.25)  # seconds between tries, the last one again and again
 NO_SUCH_MESSAGE = 10037
+WRONG_SEQUENCE = frozenset({10071, 10164})  # the last one is another than was expected
 
 T = TypeVar("T")
 

@@ -19,14 +19,13 @@ from nats.aio.client import Client
 from services.log import streams
 from services.log.feed import Feed
 from services.log.protocol import Conflict, LogFull, Unavailable
-from services.log.replies import ACKS, FOUND, Failure, State, insist
+from services.log.replies import ACKS, FOUND, WRONG_SEQUENCE, Failure, State, insist
 from services.log.requests import Requests, Unknown
 from services.notary.keys import write_whole
 
 SUBJECT = "rollouts.checkpoints"
 TRY, LIMIT = 2.5, 8.0
 LEAF = 32  # bytes of a hash
-_WRONG_SEQUENCE = {10071, 10164}
 
 
 class Kept(NamedTuple):
@@ -78,7 +77,7 @@ class CheckpointStream:
             ack = ACKS.decode(answer.data)
             if ack.error is None:
                 return ack.seq
-            if ack.error.err_code not in _WRONG_SEQUENCE:
+            if ack.error.err_code not in WRONG_SEQUENCE:
                 if ack.error.code >= 500:
                     raise Unknown(ack.error.words())
                 raise LogFull(f"the checkpoint is refused: {ack.error.words()}")

@@ -68,9 +68,11 @@ class Publisher:
     async def _publish(self) -> None:
         waiting, self._waiting, position = self._waiting, {}, self._position
         try:
-            await self._bucket.write(await self._with_testers(list(waiting.values())))
-            if position is not None and self.open:
-                await self._bucket.mark(Mark(position.seq, self._now(), position.hash))
+            snapshots = await self._with_testers(list(waiting.values()))
+            mark = Mark(position.seq, self._now(), position.hash) if position is not None and self.open else None
+            await self._bucket.write(snapshots, mark=mark)
+            if mark is not None and self.open:
+                await self._bucket.mark(mark)
         except TROUBLES as error:
             self._waiting = {**waiting, **self._waiting}
             self._trouble(f"the flags cannot be published: {type(error).__name__}: {error}")
@@ -83,7 +85,9 @@ class Publisher:
         self.problem = words
 
     async def _with_testers(self, snapshots: list[FlagSnapshot]) -> list[FlagSnapshot]:
-        return await asyncio.to_thread(filled, snapshots, self._hmacs) if snapshots else []
+        if not any(snapshot.windows for snapshot in snapshots):
+            return filled(snapshots, self._hmacs)  # which asks nobody
+        return await asyncio.to_thread(filled, snapshots, self._hmacs)
 
     async def publish_one(self, snapshot: FlagSnapshot) -> None:
         """Write one snapshot now, apart from the position. Raises one of TROUBLES."""

@@ -25,6 +25,7 @@ from tests.service_process import ServiceProcess, ask
 pytestmark = pytest.mark.connected
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asyncapi.document()))
+HEADERS = DOCUMENT["components"]["messages"]["flags"]["headers"]["properties"]
 COMMITTED = Path(__file__).parents[2] / "docs" / "reference" / "asyncapi.json"
 
 
@@ -88,11 +89,14 @@ def carried_out(service: ServiceProcess) -> None:
 
 async def test_every_message_of_a_rollout_is_as_it_says(service: ServiceProcess, nats_server: NatsProcess) -> None:
     heard: list[tuple[str, bytes]] = []
+    carried: list[str] = []
     signed = asyncio.Event()
     connection = await connect_nats(nats_server.url, name="listener")
 
     async def hear(message: Any) -> None:
         heard.append((message.subject, message.data))
+        if message.subject == "$KV.flags.small":
+            carried.extend(text for name, text in (message.headers or {}).items() if name in HEADERS)
         if message.subject == "rollouts.checkpoints":
             signed.set()
 
@@ -104,6 +108,9 @@ async def test_every_message_of_a_rollout_is_as_it_says(service: ServiceProcess,
     async with asyncio.timeout(20):
         await signed.wait()
     await connection.close()
+    assert carried
+    for mark in carried:
+        validator("position").validate(msgspec.json.decode(mark))
     validator("commandsAnswers").validate(msgspec.json.decode(answered.data))
     found = Counter(name for subject, data in heard for name in [held(subject, data)] if name)
     assert set(found) >= set(DOCUMENT["channels"]) - {"commandsAnswers", "signals"}, found

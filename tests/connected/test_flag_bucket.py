@@ -190,6 +190,59 @@ async def test_what_is_answered_without_a_mark_has_its_own_revision_and_changes_
         assert await reader.wait_for(14, 5)
 
 
+async def test_a_snapshot_that_carries_the_mark_is_answered_before_the_mark_comes(
+    bucket: FlagBucket, nats_client: Connection
+) -> None:
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None) as reader:
+        await bucket.write([OFF], mark=mark(12))  # 12 changed nothing
+        assert await reader.wait_for(12, 10)
+        assert reader.all() == {"vaos": OFF}
+
+
+async def test_several_snapshots_are_answered_together_by_the_mark_that_the_last_one_carries(
+    bucket: FlagBucket, nats_client: Connection
+) -> None:
+    first = [replace(ON, rollout=f"vaos-{n}", toggles=(f"{n}",)) for n in range(20)]
+    second = [replace(OFF, rollout=f"vaos-{n}", toggles=(f"{n}",), revision=11 + n) for n in range(20)]
+    await bucket.write(first, mark=mark(10))
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None) as reader:
+        seen: list[dict[str, FlagSnapshot]] = []
+        reader.listen(lambda: seen.append(dict(reader.all())))
+        await bucket.write(second, mark=mark(30))
+        assert await reader.wait_for(30, 10)
+        assert seen == [{snapshot.rollout: snapshot for snapshot in second}]
+
+
+async def test_a_carried_mark_is_no_sign_of_life_and_warms_nobody(bucket: FlagBucket, nats_client: Connection) -> None:
+    clock = Clock()
+    await bucket.write([ON], mark=mark(10))
+    async with reading(nats_client, None, clock) as reader:
+        assert reader.cold
+        await bucket.mark(mark(10))
+        await until(lambda: not reader.cold)
+        clock.monotonic = 6.0
+        await bucket.write([OFF], mark=mark(11))
+        assert await reader.wait_for(11, 10)
+        assert reader.stale_since == START
+
+
+async def test_who_has_been_left_behind_carries_no_mark(bucket: FlagBucket, nats_client: Connection) -> None:
+    late = FlagBucket(nats_client.jetstream())
+    other = replace(ON, rollout="other", revision=9)
+    await late.write([replace(ON, revision=8)])
+    await bucket.write([ON])
+    await bucket.mark(mark(10))
+    async with reading(nats_client, None) as reader:
+        await late.write([replace(ON, revision=9)], mark=mark(99))  # a later one is there: it is not written
+        await late.write([other], mark=mark(9))
+        await bucket.write([OFF], mark=mark(11))
+        await until(lambda: reader.position > 10)
+        assert (reader.position, reader.all()) == (11, {"other": other, "vaos": OFF})
+
+
 async def test_a_restart_of_the_server_leaves_no_blind_time(
     bucket: FlagBucket, nats_client: Connection, nats_server: NatsProcess
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from events.facts import Attempt
 from projections.flags import FlagSnapshot, decode
 from services.database import connect
 from services.flags.bucket import FlagBucket
+from services.flags.marks import Mark
 from services.log.memory import MemoryLog
 from services.log.nats import JetStreamLog
 from services.log.protocol import Entry, Log
@@ -222,10 +223,11 @@ async def test_while_it_catches_up_only_the_latest_snapshots_are_published(
     seen: list[int] = []
 
     class Watching(FlagBucket):
-        async def _raise(self, key: str, revision: int, data: bytes, repair: bool) -> bool:
-            if key == "vaos":
-                seen.append(revision)
-            return await super()._raise(key, revision, data, repair)
+        async def write(
+            self, snapshots: Sequence[FlagSnapshot], *, repair: bool = False, mark: Mark | None = None
+        ) -> None:
+            seen.extend(snapshot.revision for snapshot in snapshots)
+            await super().write(snapshots, repair=repair, mark=mark)
 
     bucket = Watching(nats_client.jetstream())
     async with running(Projector(jetstream_log, engine, bucket, now)):

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from projections.flags import FlagSnapshot, decode
 from services.database import connect
 from services.flags.bucket import FlagBucket, FlagReader
+from services.flags.marks import Mark
 from services.log.nats import JetStreamLog
 from services.nats.connection import Connection
 from services.projector.projector import Projector
@@ -69,15 +70,14 @@ class Held(FlagBucket):
         self.hold_at = hold_at
         self.asleep, self.let_go, self.woken = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def write(self, snapshots: Iterable[FlagSnapshot], *, repair: bool = False) -> None:
-        snapshots = list(snapshots)
+    async def write(self, snapshots: Sequence[FlagSnapshot], *, repair: bool = False, mark: Mark | None = None) -> None:
         if any(snapshot.revision == self.hold_at for snapshot in snapshots):
             self.asleep.set()
             await self.let_go.wait()
-            await super().write(snapshots, repair=repair)
+            await super().write(snapshots, repair=repair, mark=mark)
             self.woken.set()
         else:
-            await super().write(snapshots, repair=repair)
+            await super().write(snapshots, repair=repair, mark=mark)
 
 
 async def test_held_between_commit_and_bucket_it_cannot_undo_a_rollback(
