@@ -41,6 +41,7 @@ from services.intake.store import SignalStore
 from services.intake.worker import Intake
 from services.log.nats import JetStreamLog
 from services.log.streams import create_streams, wait_for_streams
+from services.loop import settle
 from services.nats.connection import Connection, connect_in_time, connect_nats
 from services.nats.embedded import EmbeddedServer, running_url
 from services.nats.skew import skew_problem
@@ -349,6 +350,7 @@ async def _until_stopped(house: House, on_ready: Callable[[], None] | None) -> N
     """Run everything; the first failure ends all, and so does a signal."""
     stopped = asyncio.Event()
     _on_signals(stopped.set)
+    settle()
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_forever(work)) for work in house.work]
