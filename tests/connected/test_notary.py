@@ -238,11 +238,14 @@ async def remade(desk: Desk, js: JetStreamContext, stored: list[tuple[str, bytes
         await js.publish(f"rollouts.log.{rollout}", data)
 
 
+SHORT = "cut off|records are lost|now it ends at"
+
+
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize(
     ("forged", "said"),
     [
-        (lambda stored: stored[:5], "cut off|records are lost|now it ends at"),
+        (lambda stored: stored[:5], SHORT),
         (lambda stored: [*stored[:5], ("x", b"{}"), *stored[6:], *stored], "rewritten"),
         (lambda stored: [stored[1], stored[0], *stored[2:]], "rewritten"),
         (lambda stored: stored[1:], "rewritten"),
@@ -267,7 +270,8 @@ async def test_a_log_that_was_replaced_is_not_signed(
             await js.publish("rollouts.log.more", b"{}")
         if not running:
             notary = await stack.enter_async_context(desk.notary())
-        assert re.search(said, await desk.refusal(notary))
+        half_made = f"|{SHORT}" if running else ""  # who looks while it is made sees its first records alone
+        assert re.search(said + half_made, await desk.refusal(notary))
     assert [checkpoint.size for checkpoint in await desk.checkpoints()][-1] == 20
 
 
