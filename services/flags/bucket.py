@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from nats import errors
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import Header
+from nats.js.api import DeliverPolicy, Header
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
@@ -26,6 +28,7 @@ from services.log.streams import FLAGS
 __all__ = ["FlagBucket", "FlagReader"]
 
 IN_FLIGHT = 64
+ALL_WITHIN = 30.0  # seconds
 
 
 class Held(NamedTuple):
@@ -41,6 +44,7 @@ class FlagBucket:
     def __init__(self, js: JetStreamContext, name: str = FLAGS) -> None:
         self._js = js
         self._name = name
+        self._stream = f"KV_{name}"
         self._store: KeyValue | None = None
         self._written: dict[str, tuple[int, int]] = {}  # by key: the bucket's sequence, the revision in the value
 
@@ -138,16 +142,37 @@ class FlagBucket:
         return Held(entry.value or b"", entry.revision or 0)
 
     async def all(self) -> dict[str, Held]:
-        """Every rollout's value, by id."""
-        kv = await self._kv()
+        """Every rollout's value, by id. Raises nats.errors.Error where they do not come.
+
+        Each message says how many are behind it. (The KeyValue's own watch ends where the server's word of the consumer
+        comes before its messages, as if there were none.)
+        """
+        if not (await self._js.stream_info(self._stream)).state.messages:
+            return {}
         found: dict[str, Held] = {}
-        watcher = await kv.watchall()
-        async for entry in watcher:
-            if entry is None:
-                break
-            if entry.key != MARK and entry.operation is None:
-                found[entry.key] = Held(entry.value or b"", entry.revision or 0)
-        await watcher.stop()  # type: ignore[no-untyped-call]
+        whole = asyncio.Event()
+
+        async def take(msg: Msg) -> None:
+            key = msg.subject.removeprefix(f"$KV.{self._name}.")
+            if key != MARK and "KV-Operation" not in (msg.headers or {}):
+                found[key] = Held(msg.data, msg.metadata.sequence.stream)
+            if msg.metadata.num_pending == 0:
+                whole.set()
+
+        subscription = await self._js.subscribe(
+            f"$KV.{self._name}.>",
+            stream=self._stream,
+            cb=take,
+            ordered_consumer=True,
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+        )
+        try:
+            async with asyncio.timeout(ALL_WITHIN):
+                await whole.wait()
+        except TimeoutError:
+            raise errors.TimeoutError from None
+        finally:
+            await subscription.unsubscribe()
         return found
 
     async def remove(self, key: str, held: Held) -> None:

@@ -91,6 +91,17 @@ async def test_a_deleted_or_damaged_value_is_written_again(bucket: FlagBucket, n
     assert await bucket.repair([ON], 10) == 0
 
 
+async def test_all_values_are_found_and_no_others(bucket: FlagBucket, nats_client: Connection) -> None:
+    assert await bucket.all() == {}
+    snapshots = [replace(ON, rollout=f"vaos-{n}") for n in range(500)]
+    await bucket.write(snapshots, mark=mark(10))
+    await bucket.mark(mark(10))
+    await bucket.remove("vaos-7", (await bucket.all())["vaos-7"])
+    expected = {each.rollout: encode(each) for each in snapshots if each.rollout != "vaos-7"}
+    for found in await asyncio.gather(*(bucket.all() for _ in range(20))):
+        assert {name: held.data for name, held in found.items()} == expected
+
+
 async def test_a_reader_without_any_state_is_cold(bucket: FlagBucket, nats_client: Connection) -> None:
     async with reading(nats_client, None) as reader:
         assert reader.cold
