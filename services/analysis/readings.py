@@ -145,16 +145,16 @@ class JetStreamReadings:
             last = await self._js.get_last_msg(READINGS, subject)
         except NotFoundError:
             return
-        # what was so after `since` was stored after it, but for clocks that are ahead
+        start = since - AHEAD  # what was so after `since` was stored after it, but for clocks that are ahead
+        if last.time is not None and last.time < start:
+            return
         config = ConsumerConfig(
             name=f"readings-{secrets.token_hex(8)}",  # accounts may make named consumers only
             deliver_policy=DeliverPolicy.BY_START_TIME,
-            opt_start_time=since - AHEAD,
+            opt_start_time=start,
         )
         subscription = await self._js.subscribe(subject, stream=READINGS, ordered_consumer=True, config=config)
         try:
-            if not (await subscription.consumer_info()).num_pending and not subscription.pending_msgs:
-                return
             while True:
                 message = await subscription.next_msg(WAIT)
                 yield _readings.decode(message.data)
