@@ -63,6 +63,10 @@ class Apart:
             time.sleep(0.05)
 
     def ready(self) -> bool:
+        """HTTP answers, and every role has said that it runs: reads need none but their own."""
+        logs = [self.folder / f"{role}.log" for role in self.processes]
+        if not all("is running" in log.read_text() for log in logs):
+            return False
         try:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
         except httpx.TransportError:
