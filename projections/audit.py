@@ -187,14 +187,13 @@ def _json(value: Any) -> str:
 
 
 def _data(fact: Fact) -> str:
-    """The fact, except that a plan is named and not stored a second time: the log holds it."""
-    if isinstance(fact, PlanAdopted):
-        named = {"id": fact.plan.id, "title": fact.plan.title}
-        return _encode({"plan": named, "default_approvers": fact.default_approvers}).decode()
-    if isinstance(fact, PlanRevised):
-        named = {"id": fact.plan.id, "title": fact.plan.title}
-        return _encode({"plan": named, "changed": fact.changed, "touches": fact.touches}).decode()
-    return _encode(fact).decode()
+    return _encode(plan_named(fact) if isinstance(fact, (PlanAdopted, PlanRevised)) else fact).decode()
+
+
+def plan_named(fact: PlanAdopted | PlanRevised) -> dict[str, Any]:
+    """All of the fact, except that its plan is named and not stored a second time: the log holds it."""
+    rest = {name: getattr(fact, name) for name in fact.__struct_fields__ if name != "plan"}
+    return {"plan": {"id": fact.plan.id, "title": fact.plan.title}, **rest}
 
 
 # -- reading them back

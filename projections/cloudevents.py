@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct, field
 
 from events.facts import Actor, Attempt, Evidence, Fact, PlanAdopted, PlanRevised, Record, UtcTime
-from projections.audit import AuditRow, tag
+from projections.audit import AuditRow, plan_named, tag
 
 MEDIA_TYPE = "application/cloudevents+json"
 BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -231,7 +231,6 @@ def _chain(content: Content) -> str:
 def _plain(fact: Fact) -> Plain:
     """The fact as the trail shows it: as the log holds it, a plan by its id and title."""
     if isinstance(fact, (PlanAdopted, PlanRevised)):
-        rest = {name: list(getattr(fact, name)) for name in fact.__struct_fields__ if name != "plan"}
-        return {"fact": tag(fact), "plan": {"id": fact.plan.id, "title": fact.plan.title}, **rest}
+        return {"fact": tag(fact), **msgspec.to_builtins(plan_named(fact))}
     plain: Plain = msgspec.to_builtins(fact)
     return plain
