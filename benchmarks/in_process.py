@@ -20,6 +20,7 @@ from itertools import count
 from operator import truediv
 from pathlib import Path
 
+import mmh3
 from cutover_openfeature import CutoverProvider
 from growthbook import GrowthBook
 from openfeature import api
@@ -42,7 +43,7 @@ SHARE = 25.0
 LIST = tuple(f"listed-{number}" for number in range(100))
 KEY = bytes(32)
 PAGE = "benchmarks-in-process.md"
-LIBRARIES = ("openfeature-sdk", "growthbook", "nats-py", "msgspec")
+LIBRARIES = ("openfeature-sdk", "growthbook", "mmh3", "nats-py", "msgspec")
 
 Users = Sequence[str]
 Load = Callable[[Users], None]
@@ -78,10 +79,12 @@ def loads(provider: CutoverProvider) -> dict[str, Load]:
     """Each thing that is asked, in the order of the table."""
     ours, memory = api.get_client("ours"), api.get_client("in memory")
     return {
+        "MurmurHash3 of the id alone": murmur3,
         "SHA-256 of the id alone": sha256,
         "direct, boolean": partial(direct, provider, "boolean"),
         "direct, percentage": partial(direct, provider, "percentage"),
         "direct, percentage, four toggles a user": partial(direct_four, provider, "percentage"),
+        "direct, percentage, bucketing of version 1": partial(direct, provider, "first"),
         "direct, list of 100": partial(direct, provider, "list"),
         "direct, list of 100, of whom all are in it": listed(partial(direct, provider, "list")),
         "direct, while a tester's window holds": partial(direct, provider, "testing"),
@@ -158,6 +161,11 @@ def growthbook_again(peer: GrowthBook, key: str, users: Users) -> None:
         peer.is_on(key)
 
 
+def murmur3(users: Users) -> None:
+    for user in users:
+        mmh3.mmh3_32_uintdigest(user.encode())
+
+
 def sha256(users: Users) -> None:
     for user in users:
         hashlib.sha256(user.encode()).digest()
@@ -226,15 +234,16 @@ def groups(now: datetime) -> list[FlagSnapshot]:
     exposures = {
         "boolean": EVERYONE,
         "percentage": Exposure("percentage", (Audience(SHARE),)),
+        "first": Exposure("percentage", (Audience(SHARE),)),
         "list": Exposure("cohort", (Audience(group="pilot", users=LIST),)),
         "testing": TESTERS,
     }
     return [
         FlagSnapshot(
-            1, name, revision, now, "cutover", of(name), exposure, windows=(window,), testers={"t-1": "0" * 64}
+            2, name, revision, now, "cutover", of(name), exposure, windows=(window,), testers={"t-1": "0" * 64}
         )
         if name == "testing"
-        else FlagSnapshot(1, name, revision, now, "cutover", of(name), exposure)
+        else FlagSnapshot(1 if name == "first" else 2, name, revision, now, "cutover", of(name), exposure)
         for revision, (name, exposure) in enumerate(exposures.items(), 1)
     ]
 
@@ -270,8 +279,8 @@ yours.
 {table(found)}
 
 - *Direct* is `provider.is_on(key, user)`; its provider watches a real server meanwhile. *Percentage* is {SHARE:g}%.
-- Every user is new to every evaluation, so each is hashed; *SHA-256 of the id alone* is
-  `hashlib.sha256(user.encode()).digest()`, what any hash of this kind costs at least here. *Four toggles a user*: a
+- Every user is new to every evaluation, so each is hashed, by MurmurHash3 or, in rollouts whose bucketing is of
+  version 1, by SHA-256: *of the id alone* is what `mmh3` and `hashlib` take for that here. *Four toggles a user*: a
   page asks the four toggles of one group for each new user, who is hashed once.
 - *While a tester's window holds* every user's HMAC is computed, which is the price of an id that is not in the log.
 - *growthbook*: the three flags as its features, `is_on` after `set_attributes` for each user; *attributes set once*:

@@ -23,6 +23,8 @@ ExposureLevel = Literal["nobody", "testers", "cohort", "percentage", "everyone"]
 Role = Literal[
     "admin", "release_manager", "approver", "facilitator", "ci", "monitor", "clock", "auditor", "reader", "herald"
 ]
+Bucketing = Literal[1, 2]
+"""The function that places users in a percentage, by its version (docs/reference/flag-snapshot.md)."""
 UtcTime = Annotated[datetime, Meta(tz=True, description="An instant, stored in UTC.")]
 
 
@@ -50,16 +52,19 @@ class Exposure(Struct, frozen=True, omit_defaults=True):
 NOBODY = Exposure("nobody")
 TESTERS = Exposure("testers")
 EVERYONE = Exposure("everyone")
+BUCKETING: Bucketing = 2  # of a rollout that begins now
 
 
 # -- the plan
 
 
 class PlanAdopted(_Fact, frozen=True, tag="plan_adopted"):
-    """The rollout begins: its plan, and who decides where the plan names nobody."""
+    """The rollout begins: its plan, who decides where the plan names nobody, and how users are placed in a percentage,
+    for as long as it lasts: a change midway would take the group from some who have it."""
 
     plan: Plan
     default_approvers: tuple[str, ...] = ()
+    bucketing: Bucketing = 1  # what records from before there was a choice mean
 
 
 class PlanRevised(_Fact, frozen=True, tag="plan_revised"):

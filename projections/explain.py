@@ -73,7 +73,7 @@ def _of_user(snapshot: FlagSnapshot, asked: Asked, user: str) -> Ground:
     if own := [w for w in on if w.tester == asked.reference]:
         return Ground("window", windows=(replace(own[0], opened=False),))
     for audience in snapshot.exposure.audiences:
-        if in_group(audience, user, asked.attributes) and flags.bucket(snapshot.rollout, user) < limit(audience):
+        if in_group(audience, user, asked.attributes) and flags.bucket(snapshot, user) < limit(audience):
             return Ground("audience", audience=audience)
     if lost := tuple(replace(w, opened=False) for w in on if w.tester in asked.forgotten):
         return Ground("erased", windows=lost)
@@ -159,4 +159,4 @@ def standing(found: Ground, snapshot: FlagSnapshot, asked: Asked) -> tuple[int, 
     if not mine:
         return None
     widest = max(mine, key=limit)
-    return flags.bucket(snapshot.rollout, asked.user), limit(widest), widest.group
+    return flags.bucket(snapshot, asked.user), limit(widest), widest.group

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Literal
 
+import mmh3
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,7 +40,6 @@ from events.facts import (
 from events.plan.actors import known_as
 from events.plan.schema import ActorKind, Plan
 
-VERSION = 1
 BUCKETS = 100_000
 
 Reason = Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED"]
@@ -62,7 +62,7 @@ class FlagSnapshot(Struct, frozen=True, omit_defaults=True):
     filled in from the vault when the snapshot is written for readers.
     """
 
-    v: int
+    v: int  # which function `bucket` is; a reader that does not know it must not answer from this
     rollout: str
     revision: int
     when: UtcTime
@@ -122,7 +122,7 @@ def bears(record: Record) -> bool:
 def fold(snapshot: FlagSnapshot | None, record: Record, revision: int) -> FlagSnapshot:
     """The snapshot after one more record of its rollout; None stands before the first."""
     if snapshot is None:
-        snapshot = FlagSnapshot(VERSION, record.rollout, 0, record.when, "planned", ())
+        snapshot = FlagSnapshot(1, record.rollout, 0, record.when, "planned", ())
     for fact in record.facts:
         if type(fact) in BEARING:
             snapshot = _evolve(snapshot, fact, record.when)
@@ -132,7 +132,9 @@ def fold(snapshot: FlagSnapshot | None, record: Record, revision: int) -> FlagSn
 def _evolve(snapshot: FlagSnapshot, fact: Fact, when: datetime) -> FlagSnapshot:
     """Facts that say nothing about who has the group on leave it as it is."""
     match fact:
-        case PlanAdopted(plan=plan) | PlanRevised(plan=plan):
+        case PlanAdopted(plan=plan, bucketing=bucketing):
+            return replace(_evolve(snapshot, PlanRevised(plan), when), v=bucketing)
+        case PlanRevised(plan=plan):
             return replace(snapshot, toggles=_keys(plan, snapshot.retired), readers=plan.readers, actor=plan.actor)
         case PhaseEntered(phase="cancelled"):  # the keys are free for another rollout
             return replace(snapshot, phase="cancelled", toggles=(), exposure=NOBODY, windows=())
@@ -187,15 +189,17 @@ def _moved(window: Window, opens: datetime, closes: datetime | None, when: datet
 # -- the answer
 
 
-def bucket(rollout: str, user: str) -> int:
-    """Where a user stands among 100,000 in this rollout: the first 8 bytes, big-endian, of
-    SHA-256(rollout + ":" + user) in UTF-8, modulo 100,000.
+def bucket(snapshot: FlagSnapshot, user: str) -> int:
+    """Where a user stands among 100,000 in this rollout: a hash of rollout + ":" + user in UTF-8, modulo 100,000.
 
-    Published, with vectors: clients compute it themselves. It never changes; nor does it know a toggle's key, so
-    that all toggles of the group agree.
+    `v` says which hash, for as long as the rollout lasts. 2: MurmurHash3 (x86, 32 bits, seed 0). 1: the first 8 bytes,
+    big-endian, of SHA-256. Published, with vectors: clients compute it themselves. It does not know a toggle's key,
+    so that all toggles of the group agree.
     """
-    digest = hashlib.sha256(f"{rollout}:{user}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % BUCKETS
+    text = f"{snapshot.rollout}:{user}".encode()
+    if snapshot.v == 1:
+        return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") % BUCKETS
+    return mmh3.mmh3_32_uintdigest(text) % BUCKETS
 
 
 def answers(snapshot: FlagSnapshot) -> bool:
@@ -225,7 +229,7 @@ def evaluate(
         if _in_window(snapshot, user, now, hmac):
             return Answer(True, "TARGETING_MATCH")
         for audience in exposure.audiences:
-            if _holds_user(audience, snapshot.rollout, user, attributes):
+            if _holds_user(audience, snapshot, user, attributes):
                 return Answer(True, "TARGETING_MATCH" if audience.percentage >= 100 else "SPLIT")
     return Answer(False, "SPLIT" if exposure.to == "percentage" else "TARGETING_MATCH")
 
@@ -243,11 +247,11 @@ def _in_window(snapshot: FlagSnapshot, user: str, now: datetime, hmac: Callable[
     return any(snapshot.testers.get(tester) == mine for tester in held)
 
 
-def _holds_user(audience: Audience, rollout: str, user: str, attributes: Mapping[str, str]) -> bool:
+def _holds_user(audience: Audience, snapshot: FlagSnapshot, user: str, attributes: Mapping[str, str]) -> bool:
     """In the group, and below the percentage of it."""
     if not in_group(audience, user, attributes):
         return False
-    return audience.percentage >= 100 or bucket(rollout, user) < limit(audience)
+    return audience.percentage >= 100 or bucket(snapshot, user) < limit(audience)
 
 
 def in_group(audience: Audience, user: str, attributes: Mapping[str, str]) -> bool:

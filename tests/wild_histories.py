@@ -79,7 +79,7 @@ class Wild:
     def _adopt(self, name: str) -> None:
         keys = self._some(self._free())
         one = self._rollouts[name] = _One(History(name), keys)
-        self._add(one, (f.PlanAdopted(self._plan(name, keys)), f.PhaseEntered("planned")))
+        self._add(one, (f.PlanAdopted(self._plan(name, keys), (), self._rng.choice((1, 2))), f.PhaseEntered("planned")))
 
     def _plan(self, name: str, keys: tuple[str, ...]) -> Plan:
         return replace(plan(name), toggles=tuple(Toggle(key, key) for key in keys))

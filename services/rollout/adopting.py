@@ -45,7 +45,7 @@ def adopt(command: c.Adopt, rollout: str, by: Actor, around: Surroundings) -> tu
         raise refuse(f"the plan's id is {plan.id!r}, asked for was {rollout!r}", code="invalid")
     _check(plan)
     _free(plan, around)
-    return (f.PlanAdopted(plan, () if plan.go_no_go.decided_by else around.default_approvers),)
+    return (f.PlanAdopted(plan, () if plan.go_no_go.decided_by else around.default_approvers, f.BUCKETING),)
 
 
 def _check(plan: Plan) -> None:

@@ -110,7 +110,7 @@ async def test_the_other_roles_read_what_the_engine_wrote(cluster: Cluster, user
 
 async def test_an_application_may_read_the_flag_bucket_and_nothing_else(cluster: Cluster) -> None:
     await streams_on_three_nodes(cluster)
-    snapshot = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+    snapshot = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
     async with cluster.connected("projector") as connection:
         bucket = FlagBucket(connection.jetstream())
         await bucket.write([snapshot])

@@ -22,7 +22,7 @@ from tests.nats_process import NatsProcess
 
 pytestmark = pytest.mark.connected
 
-ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+ON = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
 DEEP = b"[" * 100_000 + b"]" * 100_000 + b"}"
 

@@ -38,7 +38,7 @@ from tests.unit.in_process.client import KEY, Fed, hmac_of
 
 pytestmark = pytest.mark.connected
 
-ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+ON = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
 DOMAIN = "tested"
 README = Path(__file__).parents[2] / "clients" / "python" / "README.md"

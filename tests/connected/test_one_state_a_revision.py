@@ -51,7 +51,7 @@ class Tables:
 
 def snapshot(rollout: str, revision: int) -> FlagSnapshot:
     """No two of them answer alike."""
-    return FlagSnapshot(1, rollout, revision, START, "cutover", (rollout, f"{rollout}-{revision}"), EVERYONE)
+    return FlagSnapshot(2, rollout, revision, START, "cutover", (rollout, f"{rollout}-{revision}"), EVERYONE)
 
 
 class Losing(FlagBucket):

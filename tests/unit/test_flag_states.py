@@ -16,7 +16,7 @@ from services.flags.states import KEPT_FOR, FlagStates
 from tests.histories import START
 
 NAMES = ("one", "two", "three")
-ON = FlagSnapshot(1, "one", 1, START, "cutover", ("a", "b"), EVERYONE)
+ON = FlagSnapshot(2, "one", 1, START, "cutover", ("a", "b"), EVERYONE)
 
 
 class Ticks:

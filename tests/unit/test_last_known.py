@@ -13,7 +13,7 @@ from projections.flags import FlagSnapshot
 from services.flags.last_known import Flags, LastKnown
 from tests.histories import START
 
-ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+ON = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 DEEP = b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import mmh3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ class Hand:
     """One rollout, as somebody reading the log would note it on paper."""
 
     name: str
+    bucketing: int = 1
     keys: set[str] = field(default_factory=set)
     retired: set[str] = field(default_factory=set)
     phase: str = "planned"
@@ -60,6 +62,8 @@ class Hand:
     def _note(self, fact: f.Fact, when: datetime) -> None:
         if isinstance(fact, (f.PlanAdopted, f.PlanRevised)):
             self.keys = {toggle.key for toggle in fact.plan.toggles} - self.retired
+            if isinstance(fact, f.PlanAdopted):
+                self.bucketing = fact.bucketing
         elif isinstance(fact, f.ToggleRetired):
             self.retired.add(fact.toggle)
             self.keys.discard(fact.toggle)
@@ -127,7 +131,7 @@ def by_hand(hand: Hand, toggle: str, who: Person, at: datetime) -> Told:
             return Told(True, "TARGETING_MATCH", ["window", name, opens, closes])
     for audience in hand.exposure.audiences:
         member = who.user in audience.users or (audience.attribute and who.facility in audience.any_of)
-        if (member or not audience.group) and _place(hand.name, who.user) < audience.percentage / 100:
+        if (member or not audience.group) and _place(hand, who.user) < audience.percentage / 100:
             return Told(True, "TARGETING_MATCH" if audience.percentage >= 100 else "SPLIT", ["in", audience])
     theirs = [[n, *w[:3]] for n, w in hand.windows.items() if w[0] == who.erased and _within(w, at)]
     if lost := [w for w in theirs if hand.windows[w[0]][3] or not hand.halted]:
@@ -137,8 +141,10 @@ def by_hand(hand: Hand, toggle: str, who: Person, at: datetime) -> Told:
     return off._replace(rests_on=[hand.exposure, [w[:4] for w in mine]])
 
 
-def _place(rollout: str, user: str) -> float:
-    return int(hashlib.sha256(f"{rollout}:{user}".encode()).hexdigest()[:16], 16) % 100_000 / 100_000
+def _place(hand: Hand, user: str) -> float:
+    text = f"{hand.name}:{user}".encode()
+    first, second = int(hashlib.sha256(text).hexdigest()[:16], 16), mmh3.mmh3_32_uintdigest(text)
+    return {1: first, 2: second}[hand.bucketing] % 100_000 / 100_000
 
 
 def gone_through(history: Sequence[Entry], toggle: str, who: Person, at: datetime) -> tuple[Told, int, bool]:

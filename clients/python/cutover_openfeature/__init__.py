@@ -3,8 +3,8 @@
 One rule: what is imported from here stays; the modules behind it may change.
 """
 
-from cutover_openfeature.answers import Answer, bucket
+from cutover_openfeature.answers import Answer, bucketing
 from cutover_openfeature.provider import CutoverProvider
 from cutover_openfeature.view import View
 
-__all__ = ["Answer", "CutoverProvider", "View", "bucket"]
+__all__ = ["Answer", "CutoverProvider", "View", "bucketing"]

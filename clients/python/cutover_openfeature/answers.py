@@ -5,19 +5,17 @@ One rule: the way is chosen once, by terms that never change. Of all users only 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from struct import Struct
+from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
+from mmh3 import mmh3_32_uintdigest as murmur3
 from openfeature.flag_evaluation import Reason
 
 BUCKETS = 100_000
 
 V = TypeVar("V")
-
-_first_eight_bytes = Struct(">Q").unpack_from
 
 
 class Answer(NamedTuple):
@@ -36,11 +34,13 @@ IN_SPLIT = Answer(True, Reason.SPLIT, "on")
 NOT_IN_SPLIT = Answer(False, Reason.SPLIT, "off")
 
 
-def bucket(rollout: str, user: str) -> int:
-    """Where a user stands among 100,000 in this rollout, by the published function (docs/reference/flag-snapshot.md):
-    the first 8 bytes, big-endian, of SHA-256(rollout + ":" + user) in UTF-8, modulo 100,000."""
-    digest = hashlib.sha256(f"{rollout}:{user}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % BUCKETS
+def bucketing(version: int, rollout: str) -> Callable[[str], int]:
+    """Where a user stands among 100,000 in this rollout, by the published functions (docs/reference/flag-snapshot.md):
+    a hash of rollout + ":" + user in UTF-8, modulo 100,000."""
+    before = f"{rollout}:"
+    if version == 1:
+        return lambda user: int.from_bytes(sha256((before + user).encode()).digest()[:8], "big") % BUCKETS
+    return lambda user: murmur3((before + user).encode()) % BUCKETS
 
 
 Answers = Callable[[str | None, Mapping[str, object]], Answer]
@@ -59,6 +59,7 @@ class Rule(NamedTuple):
 class Terms(NamedTuple):
     """All that a group's answers follow from: groups with the same terms answer everybody alike."""
 
+    version: int  # of the snapshot, and so of its bucketing
     rollout: str
     same: Answer | None  # for all
     without: Answer  # for whom no rule fits
@@ -73,13 +74,12 @@ def answers(terms: Terms) -> Answers:
     if (same := terms.same) is not None:
         return lambda user, attributes: same
     if (below := _share(terms)) is not None:
-        return _split(terms.rollout, below, terms.without)
+        return _split(bucketing(terms.version, terms.rollout), below, terms.without)
     return _ruled(terms)
 
 
-def _split(rollout: str, below: int, without: Answer) -> Answers:
+def _split(bucket: Callable[[str], int], below: int, without: Answer) -> Answers:
     """A share of everybody."""
-    place = _place(rollout)
     last = ("", without)  # set and read as one: a user never meets another one's answer
 
     def answer(user: str | None, attributes: Mapping[str, object]) -> Answer:
@@ -89,7 +89,7 @@ def _split(rollout: str, below: int, without: Answer) -> Answers:
         known, given = last
         if user == known:
             return given
-        given = IN_SPLIT if place(user) < below else without
+        given = IN_SPLIT if bucket(user) < below else without
         last = (user, given)
         return given
 
@@ -98,8 +98,8 @@ def _split(rollout: str, below: int, without: Answer) -> Answers:
 
 def _ruled(terms: Terms) -> Answers:
     """Testers while their window holds, then whoever the first fitting rule lets in."""
-    _, _, without, rules, held, key, by_email = terms
-    place = _of_the_last(_place(terms.rollout))
+    version, rollout, _, without, rules, held, key, by_email = terms
+    bucket = _of_the_last(bucketing(version, rollout))
     is_tester = _of_the_last(lambda user: hmac.digest(key, user.encode(), "sha256").hex() in held)
 
     def answer(user: str | None, attributes: Mapping[str, object]) -> Answer:
@@ -114,24 +114,11 @@ def _ruled(terms: Terms) -> Answers:
                 continue
             if below is None:
                 return MATCH
-            if place(user) < below:
+            if bucket(user) < below:
                 return IN_SPLIT
         return without
 
     return answer
-
-
-def _place(rollout: str) -> Callable[[str], int]:
-    """`bucket` of this rollout, with what all its users have in common hashed once."""
-    begun = hashlib.sha256(f"{rollout}:".encode()).copy
-
-    def place(user: str) -> int:
-        hashed = begun()
-        hashed.update(user.encode())
-        bucket: int = _first_eight_bytes(hashed.digest())[0] % BUCKETS
-        return bucket
-
-    return place
 
 
 def _of_the_last(find: Callable[[str], V]) -> Callable[[str], V]:

@@ -30,6 +30,7 @@ class Group:
         }
         self.until = _next_edge(snapshot.windows, now) if same is None else None
         self._terms = Terms(
+            snapshot.v,
             snapshot.rollout,
             same,
             NOT_IN_SPLIT if exposure.to == "percentage" else NO_MATCH,

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-VERSION = 1
+VERSIONS = (1, 2)
 MARK = "_position"
 
 UtcTime = Annotated[datetime, Meta(tz=True)]
@@ -83,8 +83,8 @@ def decode(data: bytes | msgspec.Raw) -> Snapshot:
     """A snapshot from the bucket's bytes. Raises Unreadable."""
     try:
         version = _version.decode(data).v
-        if version > VERSION:
-            raise Unreadable(f"its version is {version}, this reader knows {VERSION}: install a newer one")
+        if version not in VERSIONS:
+            raise Unreadable(f"its version is {version}, this reader knows {VERSIONS}: install a newer one")
         return _snapshot.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error

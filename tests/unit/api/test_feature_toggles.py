@@ -19,8 +19,8 @@ PATH = "/v0/feature_toggles"
 CC = "va_online_scheduling_vaos_service_cc_appointments"
 REQUESTS = "va_online_scheduling_vaos_service_requests"
 OPEN = ("ofrep", "va.gov")
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", (CC, REQUESTS), EVERYONE, readers=OPEN)
-HIDDEN = FlagSnapshot(1, "hidden", 5, NOON, "cutover", ("hidden_one",), EVERYONE, readers=("ofrep",))
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", (CC, REQUESTS), EVERYONE, readers=OPEN)
+HIDDEN = FlagSnapshot(2, "hidden", 5, NOON, "cutover", ("hidden_one",), EVERYONE, readers=("ofrep",))
 HOUR = Window("s1", "t-1", NOON, NOON + timedelta(hours=1))
 
 
@@ -129,7 +129,7 @@ async def test_a_percentage_of_cookies_is_the_published_hash(page: httpx.AsyncCl
     desk.flags.hear(replace(VAOS, revision=8, actor="cookie", exposure=half), 8)
     for cookie in ("c1", "c2", "c3", "c4", "c5"):
         found = set(values(await page.get(PATH, params={"cookie_id": cookie})).values())
-        assert found == {bucket("vaos", cookie) < 50_000}
+        assert found == {bucket(VAOS, cookie) < 50_000}
     assert set(values(await page.get(PATH)).values()) == {False}
 
 

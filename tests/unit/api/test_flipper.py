@@ -20,8 +20,8 @@ from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 
 READERS = ("flipper", "va.gov")
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", ("one", "two"), EVERYONE, readers=READERS)
-HIDDEN = FlagSnapshot(1, "hidden", 5, NOON, "cutover", ("hidden_one",), EVERYONE, readers=("ofrep",))
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", ("one", "two"), EVERYONE, readers=READERS)
+HIDDEN = FlagSnapshot(2, "hidden", 5, NOON, "cutover", ("hidden_one",), EVERYONE, readers=("ofrep",))
 STAFF = Exposure("cohort", (Audience(100, "Staff", users=("u1", "u2")),))
 SHARE = Exposure("percentage", (Audience(25),))
 SITE = Exposure("cohort", (Audience(100, "Site", "facility", ("983",)),))

@@ -17,8 +17,8 @@ from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk
 
 FLAGS = "/ofrep/v1/evaluate/flags"
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", ("a", "b"), EVERYONE)
-OTHER = FlagSnapshot(1, "other", 5, NOON, "planned", ("c",))
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", ("a", "b"), EVERYONE)
+OTHER = FlagSnapshot(2, "other", 5, NOON, "planned", ("c",))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.unit.api.conftest import Client
 from tests.unit.api.desk import NOON, Desk, Flags
 
 FLAGS = "/ofrep/v1/evaluate/flags"
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", ("a", "b"), EVERYONE)
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", ("a", "b"), EVERYONE)
 OFF = replace(VAOS, revision=8, phase="rolled_back", exposure=NOBODY)
 USERS = ("u1", "u2", "u3", None)
 SECOND = timedelta(seconds=1)
@@ -100,7 +100,7 @@ def happen(flags: Flags, step: Any) -> None:
         return
     _, rollout, exposure, opens, lasts = step
     window = Window("s", "t", flags.now + opens * SECOND, flags.now + (opens + lasts) * SECOND)
-    snapshot = FlagSnapshot(1, rollout, flags.position + 1, flags.now, "cutover", (f"{rollout}_a", f"{rollout}_b"))
+    snapshot = FlagSnapshot(2, rollout, flags.position + 1, flags.now, "cutover", (f"{rollout}_a", f"{rollout}_b"))
     more = replace(snapshot, exposure=exposure, windows=(window,), testers={"t": known("u2")})
     flags.hear(more, more.revision)
 

@@ -29,7 +29,7 @@ from tests.unit.api.desk import NOON, Desk
 FLAGS = "/ofrep/v1/evaluate/flags"
 NAMES = ("one", "two")
 COHORT = Exposure("cohort", (Audience(users=("u1",)),))
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", ("a", "b"), COHORT, readers=("ofrep", "va.gov", "flipper"))
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", ("a", "b"), COHORT, readers=("ofrep", "va.gov", "flipper"))
 WINDOW = Window("s1", "t1", NOON + timedelta(minutes=1), NOON + timedelta(minutes=2), opened=True)
 TWO_MINUTES = timedelta(minutes=2)
 

@@ -26,7 +26,7 @@ from services.people.tokens import Tokens
 from tests.unit.api.desk import NOON, Desk
 
 FLAGS = "/ofrep/v1/evaluate/flags"
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", ("a", "b"), EVERYONE)
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", ("a", "b"), EVERYONE)
 OFF = replace(VAOS, revision=8, phase="rolled_back", exposure=NOBODY)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cutover_openfeature import bucket
+from cutover_openfeature import bucketing
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ from tests.unit.in_process.client import KEY, Fed, hmac_of
 
 VECTORS = json.loads((Path(__file__).parents[1] / "projections" / "buckets.json").read_text())
 HOUR = timedelta(hours=1)
-ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
+ON = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b"), EVERYONE)
 
 users = st.sampled_from(["", "u0", "u1", "U1", "u2", "Jürgen", "用户"]) | st.text(
     st.characters(blacklist_categories=["Cs"]), max_size=8
@@ -54,7 +54,7 @@ windows = st.builds(
 )
 snapshots = st.builds(
     FlagSnapshot,
-    v=st.just(1),
+    v=st.sampled_from([1, 2]),
     rollout=st.sampled_from(["vaos", "a-rather-longer-name-of-a-rollout"]),
     revision=st.integers(1, 99),
     when=st.just(START),
@@ -73,12 +73,12 @@ contexts = st.dictionaries(st.sampled_from(["facility", "country"]), values, max
 # -- as the service does
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['rollout']}:{v['user']}")
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['version']}:{v['rollout']}:{v['user']}")
 def test_buckets_are_as_published(vector: dict[str, Any]) -> None:
-    assert bucket(vector["rollout"], vector["user"]) == vector["bucket"]
+    assert bucketing(vector["version"], vector["rollout"])(vector["user"]) == vector["bucket"]
     for below, expected in ((vector["bucket"], False), (vector["bucket"] + 1, True)):
         share = Exposure("percentage", (Audience(below / 1000),))
-        snapshot = replace(ON, rollout=vector["rollout"], exposure=share)
+        snapshot = replace(ON, v=vector["version"], rollout=vector["rollout"], exposure=share)
         if vector["user"]:  # an empty one is none
             assert Fed(snapshot).provider.is_on("a", vector["user"]) == expected
 

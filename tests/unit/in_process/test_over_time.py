@@ -27,7 +27,7 @@ from tests.histories import START
 from tests.unit.in_process.client import Fed, hmac_of
 
 HOUR = timedelta(hours=1)
-ON = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b", "c", "d"), EVERYONE)
+ON = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b", "c", "d"), EVERYONE)
 OFF = replace(ON, revision=11, phase="rolled_back", exposure=NOBODY)
 DEEP = b"[" * 100_000 + b"]" * 100_000 + b"}"
 TESTING = replace(
@@ -62,7 +62,7 @@ def test_a_later_value_of_the_same_revision_counts_since_testers_are_erased_so()
 def test_values_that_cannot_be_read_leave_the_last_one_which_is_then_stale(caplog: pytest.LogCaptureFixture) -> None:
     fed = Fed(ON, replace(ON, rollout="other", toggles=("x",)))
     before = fed.provider.view()
-    newer: dict[str, Any] = {**msgspec.json.decode(encode(OFF)), "v": 2, "exposure": "in a form of the future"}
+    newer: dict[str, Any] = {**msgspec.json.decode(encode(OFF)), "v": 3, "exposure": "in a form of the future"}
     for data in (
         b"damaged",
         msgspec.json.encode(newer),
@@ -74,7 +74,7 @@ def test_values_that_cannot_be_read_leave_the_last_one_which_is_then_stale(caplo
         assert (found.value, found.reason) == (True, Reason.STALE)
         assert found.flag_metadata == {"revision": 10, "rollout": "vaos", "stale_since": START.isoformat()}
     assert fed.provider.resolve_boolean_details("x", False).reason == Reason.STATIC
-    assert "its version is 2, this reader knows 1" in caplog.text
+    assert "its version is 3, this reader knows (1, 2)" in caplog.text
     assert fed.provider.view().changed_since(before) == []
     fed.feed(OFF)
     assert fed.provider.resolve_boolean_details("a", True).reason == Reason.DISABLED

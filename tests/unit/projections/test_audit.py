@@ -23,7 +23,7 @@ from tests.histories import START, History, Stored, plan
 
 HMM = f.WorkflowResult("View", True)
 FACTS: tuple[Fact, ...] = (
-    f.PlanAdopted(Plan("The plan")),
+    f.PlanAdopted(Plan("The plan"), ("Platform",), 2),
     f.PlanRevised(Plan("The plan"), ("toggles",)),
     f.PhaseEntered("cutover"),
     f.StageEntered(1, "everyone"),
@@ -126,6 +126,7 @@ def test_a_plan_is_named_in_the_trail_and_not_stored_again() -> None:
     assert audit.accepted(dict(zip(audit.COLUMNS, lines[0], strict=True))).data == {
         "plan": {"id": "vaos", "title": "Release plan of vaos"},
         "default_approvers": [],
+        "bucketing": 1,
     }
 
 

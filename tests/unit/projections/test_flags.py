@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def known(user: str) -> str:
 
 def snapshot(exposure: Exposure, *windows: Window, **changes: object) -> FlagSnapshot:
     testers = {window.tester: known(window.tester.removeprefix("ref-")) for window in windows}
-    made = FlagSnapshot(1, "vaos", 10, START, "cutover", ("a", "b"), exposure, windows=windows, testers=testers)
+    made = FlagSnapshot(2, "vaos", 10, START, "cutover", ("a", "b"), exposure, windows=windows, testers=testers)
     return replace(made, **changes)
 
 
@@ -50,9 +51,40 @@ def folded(*stored: Stored) -> FlagSnapshot:
 # -- who has it on
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['rollout']}:{v['user']}")
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['version']}:{v['rollout']}:{v['user']}")
 def test_buckets_are_as_published(vector: dict[str, Any]) -> None:
-    assert bucket(vector["rollout"], vector["user"]) == vector["bucket"]
+    made = snapshot(EVERYONE, v=vector["version"], rollout=vector["rollout"])
+    assert bucket(made, vector["user"]) == vector["bucket"]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_users_are_spread_evenly_and_anew_in_each_rollout(version: int) -> None:
+    one, other = (snapshot(EVERYONE, v=version, rollout=rollout) for rollout in ("vaos", "vaos-2"))
+    places = [(bucket(one, str(user)), bucket(other, str(user))) for user in range(40_000)]
+    assert {place // 1_000 for place, _ in places} == set(range(100))
+    for share in (1_000, 5_000, 25_000, 50_000):  # four standard deviations on either side
+        expected = 40_000 * share / BUCKETS
+        assert sum(place < share for place, _ in places) == pytest.approx(expected, abs=4 * expected**0.5)
+    both = sum(place < 25_000 and elsewhere < 25_000 for place, elsewhere in places)
+    assert both == pytest.approx(2_500, abs=4 * 2_500**0.5)
+
+
+def test_a_rollout_keeps_the_bucketing_it_began_with() -> None:
+    """A record of before there were two says nothing of it, and means the first."""
+    for said, version in (({}, 1), ({"bucketing": 1}, 1), ({"bucketing": 2}, 2)):
+        history = History("vaos")
+        began = msgspec.json.decode(history.add("adopt", f.PlanAdopted(plan("vaos"))).data)
+        began["facts"][0] |= said
+        revised = history.add("revise_plan", f.PlanRevised(replace(plan("vaos"), actor="cookie")))
+        adopted = fold(None, codec.decode(msgspec.json.encode(began)), 1)
+        assert (adopted.v, fold(adopted, codec.decode(revised.data), 2).v) == (version, version)
+
+
+def test_a_bucketing_of_a_later_version_is_a_record_that_cannot_be_read() -> None:
+    began = msgspec.json.decode(History("vaos").add("adopt", f.PlanAdopted(plan("vaos"))).data)
+    began["facts"][0]["bucketing"] = 3
+    with pytest.raises(codec.Unreadable, match="bucketing"):
+        codec.decode(msgspec.json.encode(began))
 
 
 def test_nobody_is_off_even_inside_a_window() -> None:
@@ -99,7 +131,7 @@ def test_a_wider_percentage_keeps_everyone_of_the_narrower(user: str, one: float
 @given(users, percentages)
 def test_a_percentage_is_of_a_thousandth_of_a_percent(user: str, share: float) -> None:
     answer = evaluate(snapshot(percentage(share)), user, START, known)
-    assert answer.value == (share == 100 or bucket("vaos", user) / BUCKETS * 100 < share)
+    assert answer.value == (share == 100 or bucket(snapshot(EVERYONE), user) / BUCKETS * 100 < share)
 
 
 @given(users, st.lists(percentages, max_size=3))

@@ -42,7 +42,7 @@ def revise(plan: Plan) -> c.RevisePlan:
 
 
 def test_adopting_begins_a_rollout() -> None:
-    story = given(Story()).when(c.Adopt(plan=seed())).then(f.PlanAdopted(seed()))
+    story = given(Story()).when(c.Adopt(plan=seed())).then(f.PlanAdopted(seed(), bucketing=2))
     assert (story.state.phase, story.state.id) == ("planned", "vaos-service-integration")
 
 
@@ -131,7 +131,7 @@ def test_a_toggle_that_another_rollout_holds_is_refused_by_name() -> None:
     other = replace(adopted(plan_of(toggles={"b": "B"})), around=story.around)
     given(other).when(revise(plan_of())).refused_only("toggle 'a_toggle' belongs to rollout 'the-other'")
     mine = replace(Story(), around=Surroundings(toggle_owners={"a_toggle": "a-plan"}))
-    given(mine).when(c.Adopt(plan=plan_of())).then_among(f.PlanAdopted(plan_of()))
+    given(mine).when(c.Adopt(plan=plan_of())).then_among(f.PlanAdopted(plan_of(), bucketing=2))
 
 
 def test_nothing_is_asked_of_a_rollout_that_does_not_exist() -> None:

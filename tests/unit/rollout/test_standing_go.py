@@ -120,7 +120,7 @@ def test_the_requester_is_never_the_approver_whatever_titles_they_hold() -> None
 def test_the_service_s_default_approvers_decide_where_the_plan_names_nobody() -> None:
     around = Surroundings(default_approvers=("Platform",))
     plan = plan_of(go_no_go={})
-    story = replace(Story(), around=around).when(c.Adopt(plan=plan)).then(f.PlanAdopted(plan, ("Platform",)))
+    story = replace(Story(), around=around).when(c.Adopt(plan=plan)).then(f.PlanAdopted(plan, ("Platform",), 2))
     assert story.state.default_approvers == ("Platform",)
     platform = Actor("pia", "approver", ("Platform",))
     story.then(GO, by=platform)

@@ -23,8 +23,8 @@ from tests.unit.api.desk import NOON, Desk
 ONE = "/ofrep/v1/evaluate/flags/a"
 BULK = "/ofrep/v1/evaluate/flags"
 QUARTER = Exposure("percentage", (Audience(25.0),))
-VAOS = FlagSnapshot(1, "vaos", 7, NOON, "cutover", ("a", "b"), QUARTER, readers=("ofrep", "va.gov", "flipper"))
-BUTTONS = FlagSnapshot(1, "buttons", 5, NOON, "go_live", ("c",), EVERYONE, readers=("ofrep", "flipper"))
+VAOS = FlagSnapshot(2, "vaos", 7, NOON, "cutover", ("a", "b"), QUARTER, readers=("ofrep", "va.gov", "flipper"))
+BUTTONS = FlagSnapshot(2, "buttons", 5, NOON, "go_live", ("c",), EVERYONE, readers=("ofrep", "flipper"))
 DATE = re.compile(rb"date: [^\r\n]*\r\n")
 
 

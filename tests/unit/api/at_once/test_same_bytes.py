@@ -54,7 +54,7 @@ BODIES = (
     '{"context":{}}',
     '{"context":{"targetingKey":"u1"}}',
     '{"context":{"targetingKey":"u2","cutoverPin":"r7@0"}}',
-    '{"context":{"targetingKey":"u3","cutoverPin":"r6@0"}}',
+    '{"context":{"targetingKey":"u5","cutoverPin":"r6@0"}}',
     '{"context":{"targetingKey":7}}',
     '{"context":[]}',
     '{"context":{"targetingKey":"' + "u" * 600 + '"}}',
@@ -170,11 +170,11 @@ def test_an_offer_changes_nothing_whatever_is_sent_and_however_it_is_cut(
 
 @pytest.mark.parametrize("apart", [True, False])
 async def test_a_read_that_offers_is_answered_at_once_with_what_its_body_asks_for(house: House, apart: bool) -> None:
-    head, _, body = offering(asked(house, user="u3")).partition(b"\r\n\r\n")
+    head, _, body = offering(asked(house, user="u5")).partition(b"\r\n\r\n")
     parts = (head + b"\r\n\r\n", body) if apart else (head + b"\r\n\r\n" + body,)
     async with house.serve() as port:
         answer = await said(port, *parts, *parts, LAST)
-        assert answer == await said(port, asked(house, user="u3") * 2, LAST)
+        assert answer == await said(port, asked(house, user="u5") * 2, LAST)
     assert b'"value":true' in answer
     assert house.app.by_asgi == 2  # both of /healthz
 
