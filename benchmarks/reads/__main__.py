@@ -20,7 +20,7 @@ from benchmarks.reads import changes, fan_out, loads
 from benchmarks.reads.cutover import FLAGS, SHARE, SHARED, SWITCHED, Cutover, Switch, cutover
 from benchmarks.reads.hello import hello
 from benchmarks.reads.loads import Load
-from benchmarks.reads.page import BULK, HELLO, NEW, PEER, SINGLE, TOGGLES, Change, Found, page
+from benchmarks.reads.page import BULK, HELLO, NEW, PEER, SINGLE, SOON, TOGGLES, Change, Found, page
 from tests.service_process import ServiceProcess
 
 PAGE = "benchmarks-reads.md"
@@ -88,13 +88,12 @@ def seen_by_asking(service: Cutover) -> list[Change]:
     """Two processes are asked: the one that took the command, and the API worker beside it."""
     switch = Switch(service)
     asked = {"the API worker": service.worker, "the process that took the command": service.up}
-    return [
-        Change.of_one(
-            f"OFREP bulk at {name}",
-            changes.switched(SWITCHES, len(SWITCHED), bulk_of(service, process), switch, switch.prepare),
-        )
-        for name, process in asked.items()
-    ]
+    found = []
+    for name, process in asked.items():
+        ask = bulk_of(service, process)
+        seen = changes.switched(SWITCHES, len(SWITCHED), ask, switch, switch.prepare)
+        found += Change.of_one(f"OFREP bulk at {name}", seen, SOON)
+    return found
 
 
 def bulk_of(service: Cutover, process: ServiceProcess) -> partial[int]:
@@ -112,7 +111,7 @@ def seen_at_peer(peer: Unleash) -> list[Change]:
             peer.switch(toggle, on)
 
     found = changes.switched(PEER_SWITCHES, len(SWITCHED), ask, switch, pause=1.0)
-    return [Change.of_one("Unleash frontend API", found)]
+    return Change.of_one("Unleash frontend API", found)
 
 
 def count(line: Line, sent: bytes, wanted: list[bytes]) -> int:

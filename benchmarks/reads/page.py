@@ -19,7 +19,7 @@ from benchmarks.reads.changes import percentile
 from benchmarks.reads.cutover import SHARE
 from benchmarks.reads.fan_out import Flip
 from benchmarks.reads.hello import BODY
-from benchmarks.reads.loads import Cost
+from benchmarks.reads.loads import Cost, Costs
 
 HELLO, PEER = "bare ASGI hello", "Unleash frontend API"
 SINGLE, BULK, TOGGLES = "OFREP, one flag", "OFREP, all 20 flags", "/v0/feature_toggles, all 20"
@@ -41,12 +41,15 @@ class Change(NamedTuple):
     clients_cpu: float = 0.0
 
     @classmethod
-    def of_one(cls, name: str, seen: Sequence[changes.Seen]) -> Change:
-        """Of one who asks without a pause."""
+    def of_one(cls, name: str, seen: Sequence[changes.Seen], aim: str = "") -> list[Change]:
+        """Of one who asks without a pause: the undisturbed switches, and all of them."""
+        found = ((name, changes.undisturbed(seen), aim), (f"{name}, disturbed ones too", seen, ""))
+        return [cls._of(each, of, meant) for each, of, meant in found if len(of) > 1]
+
+    @classmethod
+    def _of(cls, name: str, seen: Sequence[changes.Seen], aim: str) -> Change:
         after = [each.after for each in seen]
-        mixed = sum(each.mixed > 0 for each in seen)
-        aim = "" if name.startswith("Unleash") else SOON
-        return cls(name, len(seen), percentile(after, 50), percentile(after, 99), mixed, aim)
+        return cls(name, len(seen), percentile(after, 50), percentile(after, 99), sum(s.mixed > 0 for s in seen), aim)
 
     @classmethod
     def of_many(cls, name: str, flips: Sequence[Flip]) -> list[Change]:
@@ -60,13 +63,13 @@ class Change(NamedTuple):
 class Found(NamedTuple):
     """What was measured."""
 
-    costs: Mapping[tuple[str, int], Cost]
+    costs: Costs
     changes: Sequence[Change]
 
 
 def page(found: Found, seconds: float) -> str:
     """All of it."""
-    peer = any(name == PEER for name, _ in found.costs)
+    peer = any(name == PEER for name, _ in found.costs.of)
     made = "make bench-peers" if peer else "make bench-reads"
     return f"""# Benchmarks of flag reads
 
@@ -78,9 +81,11 @@ The whole run took {seconds:.0f} s. The digits are of one noisy machine: take th
 
 Each number is the median of {loads.ROUNDS} rounds of {loads.SECONDS} s after a warm-up; all loads take turns. The
 server is one process and has a core to itself; wrk has the other core, and asks for another of 1,000 users each time,
-or for *new users*, of whom nobody has asked before.
+or for *new users*, of whom nobody has asked before. A round is *disturbed* when other machines took more than
+{loads.DISTURBED:.0%} of the processors; it is taken again, {loads.MOST} at most, and the {loads.ROUNDS} least disturbed
+ones count. Disturbed were {found.costs.disturbed} of {found.costs.rounds} rounds.
 
-{costs_table(found.costs)}
+{costs_table(found.costs.of)}
 
 - *CPU* is the server process's own, user and system, of all its threads; the database of Unleash is not in it.
 - A question that was asked before is answered again from memory until something changes: as pages that poll ask. Of
@@ -97,6 +102,8 @@ or for *new users*, of whom nobody has asked before.
 
 - The time runs from the answer to the command, at the one who sent it, until the new value of all four toggles was
   there. *OFREP bulk* and *Unleash* are asked again a millisecond after each answer, over one connection.
+- A switch is *disturbed* when other machines took a processor for a hundredth of a second between the command and the
+  answer; there are more switches, {changes.MOST} times as many at most, until enough are undisturbed.
 - *Mixed*: in how many switches somebody was answered some toggles new and some old. Unleash has a call a toggle.
 - *Listeners* have a connection to `eventStreams` each and evaluate all flags again when told. They are one process that
   shares the cores with the servers, and uses {clients_cpu(found.changes, "listeners"):.0f} ms of CPU a switch.
