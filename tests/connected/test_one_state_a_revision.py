@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from nats import errors
-from nats.js.api import KeyValueConfig
+from nats.js.api import KeyValueConfig, StreamConfig
 
 from events.facts import EVERYONE
 from projections.flags import FlagSnapshot
@@ -173,6 +173,8 @@ def connection(loop: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -
     server.start()
     try:
         opened = loop.run(connect_nats(server.url, name="test"))
+        # With its last stream a server removes the folder of all of them, now and then under the next one's feet.
+        loop.run(opened.jetstream().add_stream(StreamConfig("KEPT", subjects=["kept"])))
         yield opened
         loop.run(opened.close())
     finally:
