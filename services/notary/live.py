@@ -53,7 +53,7 @@ async def verify_live(
             progress(batch[-1].revision, head)
     except Gap as gap:
         findings.append(Finding("dropped", _read(pieces) + 1, _read(pieces) + 1, str(gap)))
-    findings += tables.know_more(await log.head())
+    findings += await asyncio.to_thread(tables.stand, await log.head())
     last = {"end": True, "records": _read(pieces), "checkpoints": len(notes)}
     pieces.append(scan(b"".join(_line({"checkpoint": each.note}) for each in notes) + _line(last)))
     known = [*elsewhere, *([latest] if latest else [])]

@@ -92,9 +92,13 @@ class Folding:
         self.stopped = {row.rollout: row.why for row in connection.execute(select(table).order_by(table.c.rollout))}
 
     def take(self, connection: Connection, before: Position, entries: Sequence[Entry]) -> Changes:
-        """Fold entries that follow `before`; raises Gap where a revision is missing."""
-        changes = Changes(before)
+        """Fold entries that follow `before`, from where the tables stand; raises Gap where a revision is missing."""
         self._load(connection, {entry.rollout for entry in entries})
+        return self.fold(before, entries)
+
+    def fold(self, before: Position, entries: Sequence[Entry]) -> Changes:
+        """The same from what is in memory alone."""
+        changes = Changes(before)
         for entry in entries:
             if entry.revision != changes.seq + 1:
                 raise Gap(f"revision {changes.seq + 1} expected, found {entry.revision}")
@@ -163,21 +167,23 @@ class Folding:
         put(connection, tables.claims, changes.claims)
         tables.audit_terms.put(connection, changes.terms)
         note_times(connection, tables.audit_times, AUDIT_BLOCK, map(_PLACE_AND_TIME, changes.audit))
-        replace_rows(connection, tables.rollouts, [_line(hot.known.row) for hot in changes.rollouts.values()])
-        replace_rows(connection, tables.states, [self._stored(*each) for each in changes.rollouts.items()])
-        replace_rows(connection, tables.kpis, [_kpi(row) for row in changes.kpis.values()])
+        replace_rows(connection, tables.rollouts, [line(hot.known.row) for hot in changes.rollouts.values()])
+        replace_rows(connection, tables.states, [self.stored(*each) for each in changes.rollouts.items()])
+        replace_rows(connection, tables.kpis, [kpi(row) for row in changes.kpis.values()])
         put(connection, tables.stopped, [(name, *why) for name, why in changes.stopped.items()])
 
-    def _stored(self, rollout: str, hot: Hot) -> tuple[Any, ...]:
+    def stored(self, rollout: str, hot: Hot) -> tuple[Any, ...]:
         return (rollout, hot.known.revision, self._encode(hot.state), encode(hot.known))
 
 
-def _line(row: RolloutRow) -> tuple[Any, ...]:
+def line(row: RolloutRow) -> tuple[Any, ...]:
+    """A row of `rollouts`."""
     toggles = msgspec.json.encode(row.toggles).decode()
     said = (row.id, row.title, row.phase, row.stage, row.exposure, row.halted, row.revision)
     return (*said, instant(row.entered_at), instant(row.when), toggles)
 
 
-def _kpi(row: KpiRow) -> tuple[Any, ...]:
+def kpi(row: KpiRow) -> tuple[Any, ...]:
+    """A row of `kpis`."""
     named = (row.rollout, row.of, row.item)
     return (*named, row.value, row.target, row.verdict, row.revision, row.late, row.frozen)

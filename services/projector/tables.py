@@ -40,7 +40,7 @@ from services.projector.terms_index import TermsIndex
 
 logger = logging.getLogger("cutover.projector")
 
-FOLD = 2  # raise it where the same records give other rows than before: the tables are then made anew
+FOLD = 3  # raise it where the same records give other rows than before: the tables are then made anew
 TRIES = 5  # of a drop that readers stand in the way of
 ATTEMPTS_BLOCK = 1024  # attempts in a block of `attempts_times`
 AUDIT_BLOCK = 1024 * FACTS_IN_A_RECORD  # places: 1,024 revisions

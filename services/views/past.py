@@ -70,7 +70,8 @@ def packed(data: bytes) -> bytes:
     return data if len(data) < LONG else zlib.compress(data, 1)
 
 
-def _unpacked(data: bytes) -> bytes:
+def unpacked(data: bytes) -> bytes:
+    """What `packed` made it of."""
     return data if data.startswith(b"{") else zlib.decompress(data)
 
 
@@ -80,8 +81,8 @@ def past_of(connection: Connection, tables: Generation, at: Position, rollout: s
     base = _nearest(connection, tables, rollout, point)
     if base is None:
         return None
-    state = _state.decode(_unpacked(base["state"]))
-    known = decode_known(_unpacked(base["known"]))
+    state = _state.decode(unpacked(base["state"]))
+    known = decode_known(unpacked(base["known"]))
     for one in _since(connection, tables, known, point):
         state = apply(state, one.record, one.revision)
         known = added(known, one.record, one.revision, one.hash)
@@ -127,7 +128,7 @@ def snapshots_back(
 ) -> Iterator[tuple[int, FlagSnapshot]]:
     """(revision, who had the toggles on after it), the latest first, for every record that bears on that."""
     while (row := _nearest(connection, tables, rollout, point)) is not None:
-        known = decode_known(_unpacked(row["known"]))
+        known = decode_known(unpacked(row["known"]))
         snapshots = [(known.revision, known.snapshot)]
         for one in _since(connection, tables, known, point, BEARING):
             snapshots.append((one.revision, fold(snapshots[-1][1], one.record, one.revision)))
