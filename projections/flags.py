@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from events.facts import (
     NOBODY,
     Audience,
+    Bucketing,
     Exposure,
     ExposureSet,
     Fact,
@@ -62,7 +63,7 @@ class FlagSnapshot(Struct, frozen=True, omit_defaults=True):
     filled in from the vault when the snapshot is written for readers.
     """
 
-    v: int  # which function `bucket` is; a reader that does not know it must not answer from this
+    v: Bucketing  # who does not know it cannot read this, and so does not answer from it
     rollout: str
     revision: int
     when: UtcTime

@@ -8,17 +8,17 @@ attempts, which are not in the log.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Table, inspect, select
 
 from events.codec import digest
 from projections.audit import COLUMNS, place
-from projections.known import decode_known
+from projections.known import Known
 from services.log.protocol import Entry
 from services.notary.cutover_verify import Finding
 from services.projector.folding import Folding, Hot, kpi, line, machine
@@ -30,12 +30,8 @@ from services.views.past import unpacked
 V = TypeVar("V")
 
 WHOLE = ("rollouts", "states", "kpis", "stopped", "past", "claims")
-_state = msgspec.json.Decoder(Rollout).decode
-BLOBS: dict[str, Callable[[bytes], Any]] = {
-    "state": lambda data: _state(unpacked(data)),
-    "known": lambda data: decode_known(unpacked(data)),
-}
-"""Columns of what is known at a revision: another version of this program may have written the same in other bytes."""
+KNOWN: dict[str, type] = {"state": Rollout, "known": Known}
+"""Columns of what is known at a revision. Another version of this program may have written the same in other bytes."""
 
 
 class Held(NamedTuple):
@@ -72,7 +68,7 @@ class Tables:
         self._read = changes.after()
         self._hot |= changes.rollouts
         self._stopped |= {rollout: revision for rollout, (revision, _why) in changes.stopped.items()}
-        self._once["past"] += changes.past
+        self._once["past"] += _comparable(self._of["past"], changes.past)
         self._once["claims"] += changes.claims
         first, last = place(entries[0].revision), place(entries[-1].revision + 1)
 
@@ -117,7 +113,7 @@ class Tables:
         known = [hot.known for hot in self._hot.values()]
         return {
             "rollouts": [line(each.row) for each in known],
-            "states": [self._folding.stored(*each) for each in self._hot.items()],
+            "states": list(_comparable(self._of["states"], map(self._folding.stored, self._hot, self._hot.values()))),
             "kpis": [kpi(row) for each in known for row in each.kpis.rows.values()],
         }
 
@@ -160,7 +156,24 @@ def _stopped_differ(by_tables: Mapping[str, int], by_log: Mapping[str, int]) -> 
 
 
 def _rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> list[Row]:
-    return [tuple(row) for row in connection.execute(select(table).where(*where).order_by(*table.primary_key.columns))]
+    asked = select(table).where(*where).order_by(*table.primary_key.columns)
+    with connection.execution_options(yield_per=1000).execute(asked) as found:
+        return list(_comparable(table, map(tuple, found)))
+
+
+def _comparable(table: Table, rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows with a hash in place of what is known at a revision, which can be long."""
+    kinds = [KNOWN.get(column.name) for column in table.columns]
+    for row in rows:
+        yield tuple(_meaning(kind, value) if kind else value for kind, value in zip(kinds, row, strict=True))
+
+
+def _meaning(kind: type, data: bytes) -> str:
+    """The same for bytes that say the same."""
+    try:
+        return digest(msgspec.json.encode(msgspec.json.decode(unpacked(data), type=kind)))
+    except (ValueError, RecursionError, zlib.error):  # it is no state at all
+        return ""
 
 
 def _by_revision(lines: Sequence[Row]) -> dict[int, list[Row]]:
@@ -196,16 +209,7 @@ def _rows_differ(table: Table, expected: Sequence[Row], there: Sequence[Row]) ->
         found = known.pop(row[:width], None)
         if found is None:
             yield row, f"is not in the table {name}"
-        elif other := [each for each, *values in zip(columns, row, found, strict=True) if not _same(each, *values)]:
+        elif other := [each for each, wanted, value in zip(columns, row, found, strict=True) if value != wanted]:
             yield row, f"stands in the table {name} with another {other[0]} than the log says"
     for row in known.values():
         yield row, f"stands in the table {name}, and not so in the log"
-
-
-def _same(column: str, wanted: Any, value: Any) -> bool:
-    if wanted == value or column not in BLOBS:
-        return bool(wanted == value)
-    try:
-        return bool(BLOBS[column](wanted) == BLOBS[column](value))
-    except (ValueError, RecursionError, zlib.error):  # it is no state at all
-        return False

@@ -134,7 +134,15 @@ async def test_a_cancelled_rollout_does_not_answer_and_its_keys_are_free(
         assert list(reader.all()) == ["other"]
 
 
-@pytest.mark.parametrize("damaged", [b"{", b'{"v": 1, "x": ' + DEEP, encode(OFF).replace(b"vaos", b"va\xffos")])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"{",
+        b'{"v": 1, "x": ' + DEEP,
+        encode(OFF).replace(b"vaos", b"va\xffos"),
+        encode(OFF).replace(b'"v":2', b'"v":3'),  # of a version to come
+    ],
+)
 async def test_a_value_that_cannot_be_read_leaves_the_last_one_and_is_written_over(
     bucket: FlagBucket, nats_client: Connection, damaged: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
