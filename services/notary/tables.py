@@ -197,7 +197,8 @@ def _lines_differ(entry: Entry, lines: Sequence[Row], rows: Sequence[Row]) -> st
     for row, wanted in zip(rows, lines, strict=True):
         for name, value, expected in zip(COLUMNS, row, wanted, strict=True):
             if value != expected:
-                return f"stands in the tables with another {name} than the record has: {value!r}"
+                what = "sentence" if name == "says" else name
+                return f"stands in the tables with another {what} than the record has: {value!r}"
     return ""
 
 
