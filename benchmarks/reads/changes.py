@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from benchmarks.processors import ticks
 
-MOST = 3
+MOST = 3  # times as many switches, until as many as asked for are undisturbed
 PATIENCE = 30.0  # seconds
 EVERY = 0.001  # seconds between an answer and the next question; without it the asking alone would keep a core busy
 
